@@ -1,0 +1,31 @@
+"""What every test has: the shared captures, if they are here, and no figure left open by the test before."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of the full captures: TOOLKIT_SHARED, or ``shared`` beside the repository."""
+    folder = Path(os.environ.get("TOOLKIT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+    if not (folder / "traces" / "manifest.json").is_file():
+        message = (
+            f"no shared captures: {folder / 'traces' / 'manifest.json'} is absent (TOOLKIT_SHARED names the folder)"
+        )
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _close_figures() -> Iterator[None]:
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

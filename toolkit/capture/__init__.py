@@ -1,0 +1,1 @@
+"""From a capture file to a `Trace`: opening, framing, decoding, health."""

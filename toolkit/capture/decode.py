@@ -1,0 +1,411 @@
+"""From frames to packets: link layer, IP, TCP or UDP, the start of a TLS record.
+
+Sources: link types https://www.tcpdump.org/linktypes.html; IPv4 RFC 791, IPv6 RFC 8200, TCP RFC 9293, UDP RFC 768,
+802.1Q, MPLS RFC 3032, PPPoE RFC 2516, PPP RFC 1661 and 1662, TLS RFC 8446.
+
+The rules, in one place:
+
+- The outermost IP header counts. A frame without one is not a packet and is counted as such.
+- A packet whose fixed IP header is not whole, or that contradicts itself (a header length under 20, another version),
+  has no addresses to group it by: it is counted as truncated or malformed, and is no row.
+- Lengths come from the headers. What the file holds of the payload is another column.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from toolkit._jit import kernel
+from toolkit.capture.framing import Frames
+from toolkit.capture.sources import Bytes
+from toolkit.columns import (
+    FIRST_FRAGMENT,
+    LATER_FRAGMENT,
+    LENGTH_FROM_FRAME,
+    MALFORMED,
+    PARTIAL_CHECKSUM,
+    TRUNCATED,
+    Columns,
+)
+
+# Counts of frames that are no rows
+NON_IP, UNKNOWN_LINK, NO_HEADER, BAD_HEADER = range(4)
+
+LINK_TYPES = {
+    0: "BSD loopback", 1: "Ethernet", 9: "PPP", 12: "raw IP", 14: "raw IP", 50: "PPP (HDLC)", 51: "PPPoE",
+    101: "raw IP", 104: "Cisco HDLC", 108: "OpenBSD loopback", 113: "Linux cooked (SLL)", 166: "PPP (pppd)",
+    192: "PPI", 228: "raw IPv4", 229: "raw IPv6", 276: "Linux cooked (SLL2)",
+}  # fmt: skip
+"""The link types that can be decoded, by their number in the file."""
+
+
+class HostTable(NamedTuple):
+    """Open-addressing hash of the addresses seen, in order of first appearance."""
+
+    slots: npt.NDArray[np.int32]  # number of a host, -1 free; a power of two, at most half full
+    words: npt.NDArray[np.uint64]  # (n, 2)
+    family: npt.NDArray[np.uint8]
+
+
+@kernel
+def _short(data: Bytes, position: int) -> int:
+    """Read a big-endian unsigned 16-bit integer."""
+    return (np.int64(data[position]) << 8) | np.int64(data[position + 1])
+
+
+@kernel
+def _word(data: Bytes, position: int) -> int:
+    """Read a big-endian unsigned 32-bit integer."""
+    return (_short(data, position) << 16) | _short(data, position + 2)
+
+
+@kernel
+def _long(data: Bytes, position: int) -> np.uint64:
+    return (np.uint64(_word(data, position)) << np.uint64(32)) | np.uint64(_word(data, position + 4))
+
+
+@kernel
+def _from_ethertype(data: Bytes, position: int, end: int) -> int:
+    """Find the network layer behind the EtherType at `position`: where it starts, -1 if it is not IP."""
+    while position + 2 <= end:
+        kind = _short(data, position)
+        position += 2
+        if kind == 0x0800 or kind == 0x86DD:
+            return position
+        if kind == 0x8100 or kind == 0x88A8 or kind == 0x9100 or kind == 0x9200:
+            position += 2  # a VLAN tag; another EtherType follows
+        elif kind == 0x8847 or kind == 0x8848:
+            while position + 4 <= end:  # MPLS: labels up to the bottom of the stack, then IP by its version
+                bottom = data[position + 2] & 1
+                position += 4
+                if bottom:
+                    return _by_version(data, position, end)
+            return -1
+        elif kind == 0x8864:  # PPPoE session: 6 bytes, then PPP
+            return _from_ppp(data, position + 6, end) if position < end and data[position] == 0x11 else -1
+        elif kind <= 1500:  # IEEE 802.3: a length; LLC and SNAP may follow
+            if position + 8 > end or _short(data, position) != 0xAAAA or data[position + 2] != 3:
+                return -1
+            position += 6
+        else:
+            return -1
+    return -1
+
+
+@kernel
+def _by_version(data: Bytes, position: int, end: int) -> int:
+    if position < end and (data[position] >> 4 == 4 or data[position] >> 4 == 6):
+        return position
+    return -1
+
+
+@kernel
+def _from_ppp(data: Bytes, position: int, end: int) -> int:
+    """Find IP behind a PPP header, with or without address and control field, with a long or short protocol field."""
+    if position + 2 <= end and data[position] == 0xFF and data[position + 1] == 3:
+        position += 2
+    if position >= end:
+        return -1
+    if data[position] & 1:  # compressed to one byte
+        kind = np.int64(data[position])
+        position += 1
+    elif position + 2 <= end:
+        kind = _short(data, position)
+        position += 2
+    else:
+        return -1
+    if kind == 0x21 or kind == 0x57:
+        return position
+    if kind == 0x281 or kind == 0x283:
+        while position + 4 <= end:
+            bottom = data[position + 2] & 1
+            position += 4
+            if bottom:
+                return _by_version(data, position, end)
+    return -1
+
+
+@kernel
+def _network(data: Bytes, position: int, end: int, link: int) -> int:
+    """Find the IP header of a frame: where it starts, -1 if it has none, -2 for an unknown link type."""
+    if link == 192:  # PPI: a header of its own length, then another link type (little-endian both)
+        if position + 8 > end:
+            return -1
+        size = np.int64(data[position + 2]) | (np.int64(data[position + 3]) << 8)
+        link = np.int64(data[position + 4]) | (np.int64(data[position + 5]) << 8)
+        if size < 8:
+            return -1
+        position += size
+        if link == 192:
+            return -2
+    if link == 1:
+        return _from_ethertype(data, position + 12, end)
+    if link == 113:
+        return _from_ethertype(data, position + 14, end)
+    if link == 276:
+        # the protocol comes first, and is followed by the rest of a header of 20 bytes
+        if position + 20 > end:
+            return -1
+        kind = _short(data, position)
+        if kind == 0x0800 or kind == 0x86DD:
+            return position + 20
+        if kind == 0x8100 or kind == 0x88A8 or kind == 0x9100 or kind == 0x9200:
+            return _from_ethertype(data, position + 22, end)
+        return -1
+    if link == 12 or link == 14 or link == 101 or link == 228 or link == 229:
+        return position if position < end else -1
+    if link == 0 or link == 108:
+        if position + 4 > end:
+            return -1
+        # the address family of the machine that captured, in its own byte order; IPv6 is 24, 28, 30 or 10 by system
+        family = max(data[position], data[position + 3])
+        if data[position + 1] | data[position + 2] | min(data[position], data[position + 3]):
+            return -1
+        if family == 2 or family == 10 or family == 24 or family == 28 or family == 30:
+            return position + 4
+        return -1
+    if link == 9 or link == 50:
+        if link == 50 and position + 2 <= end and data[position] != 0xFF and data[position + 1] == 0:
+            return _from_ethertype(data, position + 2, end)  # Cisco HDLC, as the link type allows
+        if position + 2 <= end and (data[position] == 0x0F or data[position] == 0x8F) and data[position + 1] == 0:
+            return _from_ethertype(data, position + 2, end)
+        return _from_ppp(data, position, end)
+    if link == 166:  # pppd writes the direction where the address would be
+        if position + 2 <= end and data[position] <= 1 and data[position + 1] == 3:
+            position += 2
+        return _from_ppp(data, position, end)
+    if link == 51:  # PPPoE without the Ethernet header
+        return _from_ppp(data, position + 6, end)
+    if link == 104:
+        return _from_ethertype(data, position + 2, end)
+    return -2
+
+
+@kernel
+def _slot(high: np.uint64, low: np.uint64, family: int) -> int:
+    """Mix an address into 32 bits, of which the lowest choose the slot."""
+    mixed = (low ^ (high * np.uint64(0x9E3779B97F4A7C15)) ^ np.uint64(family)) * np.uint64(0xD6E8FEB86659FD93)
+    return np.int64(mixed >> np.uint64(32))
+
+
+@kernel
+def _host(hosts: HostTable, count: int, high: np.uint64, low: np.uint64, family: int) -> int:
+    """Give the number of a host; `count` if it is new (it is then entered)."""
+    mask = len(hosts.slots) - 1
+    slot = _slot(high, low, family) & mask
+    while True:
+        number = np.int64(hosts.slots[slot])
+        if number < 0:
+            hosts.slots[slot] = count
+            hosts.words[count, 0] = high
+            hosts.words[count, 1] = low
+            hosts.family[count] = family
+            return count
+        if hosts.words[number, 1] == low and hosts.words[number, 0] == high and hosts.family[number] == family:
+            return number
+        slot = (slot + 1) & mask
+
+
+@kernel
+def enter_hosts(hosts: HostTable, known: int) -> None:
+    """Enter the first `known` hosts into empty slots, after the table has grown."""
+    mask = len(hosts.slots) - 1
+    for number in range(known):
+        slot = _slot(hosts.words[number, 0], hosts.words[number, 1], np.int64(hosts.family[number])) & mask
+        while hosts.slots[slot] >= 0:
+            slot = (slot + 1) & mask
+        hosts.slots[slot] = number
+
+
+@kernel
+def _tls(data: Bytes, position: int, captured: int) -> int:
+    """Content type of the TLS record that starts at `position`, 0 if none does."""
+    if captured < 5:
+        return 0
+    kind = data[position]
+    if kind < 20 or kind > 24 or data[position + 1] != 3 or data[position + 2] > 4:
+        return 0
+    size = _short(data, position + 3)
+    # an encrypted record has at most 2^14 + 2048 bytes (TLS 1.2), and none is empty but application data
+    if size > 18_432 or (size == 0 and kind != 23):
+        return 0
+    return np.int64(kind)
+
+
+@kernel
+def decode(
+    data: Bytes, frames: Frames, count: int, first: int, columns: Columns, row: int, hosts: HostTable, known: int,
+    lost: npt.NDArray[np.int64],
+) -> tuple[int, int]:  # fmt: skip
+    """Decode `count` frames, the first of which has number `first`, into `columns` from `row` on.
+
+    Returns the next free row and the number of hosts known. `lost` counts the frames that gave no row.
+    """
+    for i in range(count):
+        start = frames.offset[i]
+        end = start + np.int64(frames.captured[i])  # of what the file has
+        wire_end = start + np.int64(frames.length[i])  # of what was sent
+        ip = _network(data, start, end, frames.link[i])
+        if ip < 0:
+            lost[UNKNOWN_LINK if ip == -2 else NON_IP] += 1
+            continue
+        marks = 0
+        if ip >= end:
+            lost[NO_HEADER] += 1
+            continue
+        version = data[ip] >> 4
+        if version == 4:
+            if ip + 20 > end:
+                lost[NO_HEADER] += 1
+                continue
+            size = np.int64(data[ip] & 15) * 4
+            total = _short(data, ip + 2)
+            if size < 20 or (total != 0 and total < size):
+                lost[BAD_HEADER] += 1
+                continue
+            protocol = np.int64(data[ip + 9])
+            ttl = data[ip + 8]
+            ident = _short(data, ip + 4)
+            fragment = _short(data, ip + 6)
+            later = fragment & 0x1FFF != 0
+            if later:
+                marks |= LATER_FRAGMENT
+            elif fragment & 0x2000:
+                marks |= FIRST_FRAGMENT
+            body = ip + size
+            src_high, dst_high = np.uint64(0), np.uint64(0)
+            src_low, dst_low = np.uint64(_word(data, ip + 12)), np.uint64(_word(data, ip + 16))
+        elif version == 6:
+            if ip + 40 > end:
+                lost[NO_HEADER] += 1
+                continue
+            total = _short(data, ip + 4)
+            protocol = np.int64(data[ip + 6])
+            if total != 0 or protocol == 59:  # 59: nothing follows
+                total += 40
+            ttl = data[ip + 7]
+            ident = 0
+            later = False
+            body = ip + 40
+            src_high, src_low = _long(data, ip + 8), _long(data, ip + 16)
+            dst_high, dst_low = _long(data, ip + 24), _long(data, ip + 32)
+        else:
+            lost[BAD_HEADER] += 1
+            continue
+        if total == 0:
+            total = wire_end - ip
+            marks |= LENGTH_FROM_FRAME
+        elif ip + total > wire_end:
+            marks |= MALFORMED
+        ip_end = ip + total
+        seen = min(end, ip_end)  # where the bytes of the packet end that the file has
+        if version == 6:  # walk the extension headers
+            while not later:
+                if protocol in (0, 43, 60, 135, 139, 140):
+                    known_size = body + 2 <= seen
+                    step = (np.int64(data[body + 1]) + 1) * 8 if known_size else 8
+                elif protocol == 51:  # authentication header: in units of 4 bytes
+                    known_size = body + 2 <= seen
+                    step = (np.int64(data[body + 1]) + 2) * 4 if known_size else 8
+                elif protocol == 44:
+                    known_size = body + 8 <= seen
+                    step = 8
+                    if known_size:
+                        ident = _short(data, body + 6)
+                        fragment = _short(data, body + 2)
+                        if fragment >> 3:
+                            later = True
+                            marks |= LATER_FRAGMENT
+                        elif fragment & 1:
+                            marks |= FIRST_FRAGMENT
+                else:
+                    break
+                if not known_size:
+                    marks |= TRUNCATED if ip_end > end else MALFORMED
+                    break
+                protocol = np.int64(data[body])
+                body += step
+        if body > ip_end:
+            marks |= MALFORMED
+            body = ip_end
+        src_port = dst_port = flags = tls = 0
+        seq = ack = np.int64(0)
+        payload = body
+        length = 0
+        room = ip_end - body  # of the transport, header and payload, as sent
+        have = max(seen - body, 0)  # of that, in the file
+        if not later and (protocol == 6 or protocol == 17):
+            need = 20 if protocol == 6 else 8
+            if have < need:
+                marks |= TRUNCATED if ip_end > end else MALFORMED
+            if have >= 4:
+                src_port = _short(data, body)
+                dst_port = _short(data, body + 2)
+            size = 0
+            if protocol == 6:
+                if have >= 8:
+                    seq = _word(data, body + 4)
+                if have >= 12:
+                    ack = _word(data, body + 8)
+                if have >= 14:
+                    flags = _short(data, body + 12) & 0x0FFF
+                if have >= 13:
+                    size = np.int64(data[body + 12] >> 4) * 4
+                    if size < 20 or size > room:
+                        marks |= MALFORMED
+                        size = 0
+                    length = room - size if size else 0
+                checksum = body + 16
+            else:
+                if have >= 6:
+                    length = _short(data, body + 4)
+                    size = 8
+                    if length == 0 and marks & LENGTH_FROM_FRAME:
+                        length = room
+                    if length < 8 or (length > room and not marks & FIRST_FRAGMENT):
+                        marks |= MALFORMED
+                    length = max(min(length, room) - 8, 0)
+                checksum = body + 6
+            payload = body + size
+            if have >= need and not marks & FIRST_FRAGMENT:
+                found = _short(data, checksum)
+                total_sum = protocol + (room if protocol == 6 else min(_short(data, body + 4), room))
+                for k in range(ip + 12 if version == 4 else ip + 8, ip + 20 if version == 4 else ip + 40, 2):
+                    total_sum += _short(data, k)
+                total_sum = (total_sum & 0xFFFF) + (total_sum >> 16)
+                total_sum = (total_sum & 0xFFFF) + (total_sum >> 16)
+                if found == total_sum and found != 0:
+                    marks |= PARTIAL_CHECKSUM
+        captured = max(min(seen - payload, length), 0)
+        if protocol == 6 and captured > 0:
+            tls = _tls(data, payload, captured)
+        src = _host(hosts, known, src_high, src_low, np.int64(version))
+        known = max(known, src + 1)
+        dst = _host(hosts, known, dst_high, dst_low, np.int64(version))
+        known = max(known, dst + 1)
+        columns.time[row] = frames.time[i]
+        columns.src[row] = src
+        columns.dst[row] = dst
+        columns.protocol[row] = protocol
+        columns.src_port[row] = src_port
+        columns.dst_port[row] = dst_port
+        columns.ip_length[row] = total
+        columns.ttl[row] = ttl
+        columns.tcp_seq[row] = seq
+        columns.tcp_ack[row] = ack
+        columns.tcp_flags[row] = flags
+        columns.payload_length[row] = length
+        columns.payload_captured[row] = captured
+        columns.tls_type[row] = tls
+        columns.ip_id[row] = ident
+        columns.marks[row] = marks
+        columns.number[row] = first + i
+        columns.frame_offset[row] = start
+        columns.frame_length[row] = frames.length[i]
+        columns.frame_captured[row] = frames.captured[i]
+        columns.payload_start[row] = payload - start
+        row += 1
+    return row, known

@@ -1,0 +1,217 @@
+"""`read`: from a capture file to a `Trace`."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+from tqdm import tqdm
+
+from toolkit.capture.decode import (
+    BAD_HEADER,
+    LINK_TYPES,
+    NO_HEADER,
+    NON_IP,
+    UNKNOWN_LINK,
+    HostTable,
+    decode,
+    enter_hosts,
+)
+from toolkit.capture.framing import CHUNK, Framing, read_frames
+from toolkit.capture.sources import open_capture
+from toolkit.columns import Columns
+from toolkit.errors import CaptureError, CaptureWarning
+from toolkit.hosts import Hosts
+from toolkit.trace import Source, Trace
+
+_PROGRESS_STEP = 16  # chunks between two reports of progress: a quarter of a million packets
+
+
+def read(
+    path: str | os.PathLike[str],
+    *,
+    strict: bool = False,
+    progress: bool | Callable[[int, int], None] | None = None,
+) -> Trace:
+    """Read a capture file.
+
+    pcap and pcapng of any byte order, time resolution and interface mix, plain or compressed by gzip, zstd, xz or
+    bzip2; told apart by their first bytes, never by the name. Every packet with a whole IP header is a row; link
+    types and other limits are listed in `toolkit.capture.decode`. The file stays mapped while the trace lives.
+
+    Parameters
+    ----------
+    path
+        The capture.
+    strict
+        Raise at the first place where the capture is not what it should be, instead of a warning.
+    progress
+        True shows a progress bar on the error stream if that is a terminal; a function is called with bytes done and
+        bytes in all.
+
+    Returns
+    -------
+    Trace
+        Packets in file order.
+
+    Raises
+    ------
+    CaptureError
+        If the file cannot be opened, is empty or is no capture; with ``strict=True`` also for what else would be a
+        `CaptureWarning`: a record that the end of the file cuts, a record length that cannot be, an unknown link type,
+        packets without a time.
+
+    Warns
+    -----
+    CaptureWarning
+        With file, offset, packet number, what was expected and what was found; every packet before it is kept.
+
+    Examples
+    --------
+    >>> import toolkit
+    >>> trace = toolkit.read(toolkit.example("obfs4").path)
+    >>> trace.packets["protocol"].unique().tolist()
+    [6]
+    """
+    if progress is True:
+        with tqdm(unit="B", unit_scale=True, desc=os.fspath(path), disable=None, leave=False) as bar:
+
+            def show(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            return _read(path, strict, show)
+    return _read(path, strict, progress or None)
+
+
+def _read(path: str | os.PathLike[str], strict: bool, progress: Callable[[int, int], None] | None) -> Trace:
+    capture = open_capture(path, progress)
+    if capture.problem is not None and strict:
+        raise capture.problem
+    data = capture.data
+    framing = Framing(capture.path)
+    columns = _Table()
+    hosts = _HostTable()
+    lost = np.zeros(4, np.int64)
+    links: dict[int, int] = {}
+    unknown: dict[int, tuple[int, int]] = {}  # link type: first frame of it, and how many
+    for step, (frames, count) in enumerate(read_frames(capture.path, data, framing)):
+        for link, number in _count(frames.link[:count]):
+            links[link] = links.get(link, 0) + number
+            if link not in LINK_TYPES:
+                first = framing.frames - count + 1 + int(np.argmax(frames.link[:count] == link))
+                first, before = unknown.get(link, (first, 0))
+                unknown[link] = first, before + number
+        columns.reserve(count, framing.position, len(data))
+        hosts.reserve(2 * count)
+        columns.rows, hosts.known = decode(
+            data,
+            frames,
+            count,
+            framing.frames - count + 1,
+            columns.columns,
+            columns.rows,
+            hosts.table,
+            hosts.known,
+            lost,
+        )
+        if progress is not None and step % _PROGRESS_STEP == 0:
+            progress(framing.position, len(data))
+    if progress is not None:
+        progress(len(data), len(data))
+    _report(framing, unknown, capture.problem, strict)
+    source = Source(
+        path=capture.path,
+        format=framing.format,
+        compression=capture.compression,
+        link_types=tuple(sorted(links)),
+        snap_length=framing.snap_length,
+        size=len(data),
+        frames=framing.frames,
+        packets=columns.rows,
+        non_ip=int(lost[NON_IP]),
+        unknown_link=int(lost[UNKNOWN_LINK]),
+        no_header=int(lost[NO_HEADER]),
+        bad_header=int(lost[BAD_HEADER]),
+        problems=tuple(str(problem) for problem in [capture.problem, *framing.problems] if problem is not None),
+    )
+    return Trace(columns.finish(), hosts.finish(), (data,), (source,), history=(f"read {source.name}",))
+
+
+def _report(framing: Framing, unknown: dict[int, tuple[int, int]], broken: CaptureError | None, strict: bool) -> None:
+    """Warn of what was not as it should be, once for each kind of trouble; raise the first if `strict`."""
+    problems = list(framing.problems)
+    if broken is not None:
+        problems.insert(0, CaptureWarning(*broken.args[:5], "what comes before it is kept"))
+    for link, (first, number) in unknown.items():
+        note = f"its {number} frames are counted but not decoded"
+        problems.append(
+            CaptureWarning(framing.path, "a link type that is known", f"link type {link}", None, first, note)
+        )
+    if framing.untimed:
+        note = "they are given the time 1970-01-01 00:00: do not use their timing"
+        found = f"{framing.untimed} simple packet blocks, which have no time"
+        problems.append(CaptureWarning(framing.path, "packets with a time", found, None, None, note))
+    framing.problems[:] = problems if broken is None else problems[1:]
+    if strict and problems:
+        raise CaptureError(*problems[0].args)
+    for problem in problems:
+        warnings.warn(problem, stacklevel=4)
+
+
+def _count(values: np.ndarray[tuple[int], np.dtype[np.int32]]) -> list[tuple[int, int]]:
+    if (values == values[0]).all():  # nearly always
+        return [(int(values[0]), len(values))]
+    found, counts = np.unique(values, return_counts=True)
+    return list(zip(found.tolist(), counts.tolist(), strict=True))
+
+
+class _Table:
+    """The packet columns while they grow. No row is copied: the allocator moves the pages."""
+
+    def __init__(self) -> None:
+        self.columns = Columns.empty()
+        self.rows = 0
+
+    def reserve(self, count: int, done: int, size: int) -> None:
+        """Make room for `count` rows more, and by the looks of it for the rest of the file."""
+        if self.rows + count <= len(self.columns.time):
+            return
+        # from the share of the file that is read; 2% more, so that an even file needs no second time
+        expected = int((self.rows + count) * (size / max(done, 1)) * 1.02)
+        self._resize(min(max(self.rows + count, expected), int(1.25 * self.rows) + 64 * CHUNK))
+
+    def _resize(self, rows: int) -> None:
+        for column in self.columns:
+            column.resize(rows, refcheck=False)
+
+    def finish(self) -> Columns:
+        self._resize(self.rows)
+        self.columns.freeze()
+        return self.columns
+
+
+class _HostTable:
+    """The hash of hosts while it grows."""
+
+    def __init__(self) -> None:
+        self.table = HostTable(np.full(0, -1, np.int32), np.empty((0, 2), np.uint64), np.empty(0, np.uint8))
+        self.known = 0
+
+    def reserve(self, count: int) -> None:
+        """Make room for `count` hosts more, at most half of the slots taken."""
+        wanted = self.known + count
+        if 2 * wanted <= len(self.table.slots):
+            return
+        slots = 1 << (4 * wanted - 1).bit_length()
+        words = np.zeros((slots // 2, 2), np.uint64)
+        family = np.zeros(slots // 2, np.uint8)
+        words[: self.known] = self.table.words[: self.known]
+        family[: self.known] = self.table.family[: self.known]
+        self.table = HostTable(np.full(slots, -1, np.int32), words, family)
+        enter_hosts(self.table, self.known)
+
+    def finish(self) -> Hosts:
+        return Hosts(self.table.words[: self.known].copy(), self.table.family[: self.known].copy())

@@ -1,0 +1,511 @@
+"""`Trace`: the packets of one or several captures, with their hosts, payload bytes and where they came from."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import html
+import os
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from toolkit.columns import Columns
+from toolkit.errors import ToolkitError
+from toolkit.hosts import Hosts, Network, Networks, parse_networks
+
+if TYPE_CHECKING:
+    from toolkit.capture.health import Health
+
+Moment: TypeAlias = "str | pd.Timestamp | pd.Timedelta"
+Array: TypeAlias = npt.NDArray[Any]
+
+PROTOCOLS = {"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "icmpv6": 58, "ospf": 89, "sctp": 132}
+"""IP protocol numbers by the names that `Trace.select` takes (any number may be given as well)."""
+
+
+class NoClientError(ToolkitError, ValueError):
+    """None of the client networks holds a host of the trace."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where packets came from, and what was in that file besides.
+
+    Attributes
+    ----------
+    path
+        As it was given to `toolkit.read`; empty for packets that came from no file.
+    format, compression
+        As found by the first bytes, for example ``"pcap (little endian, µs)"`` and ``"gzip"`` (``""`` for none).
+    link_types
+        Link-layer header types of the frames, https://www.tcpdump.org/linktypes.html.
+    snap_length
+        Bytes kept of a frame at most, as the file states it; 0 for no limit stated.
+    size
+        Bytes, decompressed.
+    frames, packets
+        Frames in the file, and those that became rows.
+    non_ip, unknown_link, no_header, bad_header
+        Frames that did not: without an IP header, of an unknown link type, cut before the IP header was whole, with an
+        IP header that cannot be.
+    problems
+        What `toolkit.read` warned of.
+    """
+
+    path: str = ""
+    format: str = ""
+    compression: str = ""
+    link_types: tuple[int, ...] = ()
+    snap_length: int = 0
+    size: int = 0
+    frames: int = 0
+    packets: int = 0
+    non_ip: int = 0
+    unknown_link: int = 0
+    no_header: int = 0
+    bad_header: int = 0
+    problems: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The file's name without its folder."""
+        return os.path.basename(self.path) or "packets"
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the file as it lies on disk (read again at the first call), ``""`` without a file."""
+        if not self.path:
+            return ""
+        with open(self.path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Trace:
+    """Packets in the order of their file, immutable. Made by `toolkit.read`, `Trace.from_packets` or `toolkit.concat`.
+
+    Selecting gives a new `Trace` which shares the bytes of the capture.
+
+    Attributes
+    ----------
+    sources
+        Where the packets came from.
+    history
+        The operations that led here, as text.
+
+    Examples
+    --------
+    >>> import toolkit
+    >>> trace = toolkit.load_example("obfs4")
+    >>> data = trace.select(protocol="tcp", payload_only=True)
+    >>> len(data) < len(trace)
+    True
+    >>> data.packets["payload_length"].min()
+    np.int32(1)
+    """
+
+    def __init__(
+        self,
+        columns: Columns,
+        hosts: Hosts,
+        data: tuple[Array, ...],
+        sources: tuple[Source, ...],
+        *,
+        history: tuple[str, ...] = (),
+    ) -> None:
+        self._columns = columns
+        self._hosts = hosts
+        self._data = data
+        self.sources = sources
+        self.history = history
+
+    def __len__(self) -> int:
+        return len(self._columns.time)
+
+    def __repr__(self) -> str:
+        names = ", ".join(source.name for source in self.sources[:3]) + (", ..." if len(self.sources) > 3 else "")
+        return (
+            f"<Trace {names}: {len(self):,} packets, {len(self._hosts):,} hosts, {self.duration.total_seconds():.3f} s>"
+        )
+
+    @property
+    def source(self) -> Source:
+        """The one file the packets came from.
+
+        Raises
+        ------
+        ToolkitError
+            If they came from several (after `toolkit.concat`): use `sources`.
+        """
+        if len(self.sources) != 1:
+            raise ToolkitError(f"the trace has {len(self.sources)} sources: use `trace.sources`")
+        return self.sources[0]
+
+    def column(self, name: str) -> Array:
+        """Give one column as a read-only array, without building the DataFrame (times: int64 nanoseconds since 1970).
+
+        `src` and `dst` are numbers into `hosts`.
+        """
+        if name not in Columns._fields:
+            raise ValueError(f"no column {name!r}: there are {', '.join(Columns._fields)}")
+        column: Array = getattr(self._columns, name)
+        return column
+
+    @property
+    def columns(self) -> Columns:
+        """All columns, as the kernels take them."""
+        return self._columns
+
+    @cached_property
+    def packets(self) -> pd.DataFrame:
+        """One row a packet, in file order (see DESIGN, "data model"); built at the first use, without a copy."""
+        columns: dict[str, Any] = dict(self._columns._asdict())
+        columns["time"] = pd.DatetimeIndex(self._columns.time.view("M8[ns]")).tz_localize("UTC")
+        hosts = pd.Index(self.hosts, dtype=object)
+        for end in ("src", "dst"):
+            columns[end] = pd.Categorical.from_codes(columns[end], categories=hosts)
+        hidden = ("frame_offset", "payload_start")  # places in the file, of no use without its bytes
+        return pd.DataFrame({name: value for name, value in columns.items() if name not in hidden}, copy=False)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The unique addresses, in order of first appearance in the capture."""
+        return self._hosts.names
+
+    def top_hosts(self, n: int = 10) -> pd.DataFrame:
+        """Give the busiest hosts: packets sent and received, and the bytes of their IP packets.
+
+        A packet counts for both of its ends; `share` is of all packets.
+        """
+        size = len(self._hosts)
+        ends = [(self._columns.src, "sent"), (self._columns.dst, "received")]
+        table: dict[str, Array] = {name: np.bincount(codes, minlength=size) for codes, name in ends}
+        for codes, name in ends:
+            table[f"bytes_{name}"] = np.bincount(codes, weights=self._columns.ip_length, minlength=size).astype(
+                np.int64
+            )
+        both = table["sent"] + table["received"]
+        self_sent = np.bincount(self._columns.src[self._columns.src == self._columns.dst], minlength=size)
+        order = np.argsort(-both, kind="stable")[:n]
+        frame = pd.DataFrame({name: values[order] for name, values in table.items()})
+        frame["share"] = (both - self_sent)[order] / max(len(self), 1)
+        frame.index = pd.Index([self.hosts[i] for i in order], name="host", dtype=object)
+        return frame
+
+    def client_rank(self, clients: Networks) -> tuple[npt.NDArray[np.int32], int]:
+        """Give for each host the position of the first client network that holds it, and the number of networks.
+
+        Raises
+        ------
+        NoClientError
+            If no network holds a host (and there are packets at all).
+        """
+        networks = parse_networks(clients)
+        rank = self._hosts.rank(networks)
+        if len(self) and not (rank < len(networks)).any():
+            raise NoClientError(self._no_client(networks))
+        return rank, len(networks)
+
+    def _no_client(self, networks: Sequence[Network]) -> str:
+        busiest = ", ".join(
+            f"{host} ({row.sent + row.received:,} packets)" for host, row in self.top_hosts(5).iterrows()
+        )
+        wanted = ", ".join(str(network) for network in networks[:5]) + (", ..." if len(networks) > 5 else "")
+        return f"no packet has a client in {wanted}; the busiest hosts are {busiest}"
+
+    @cached_property
+    def _bounds(self) -> tuple[int, int]:
+        time = self._columns.time
+        return (int(time.min()), int(time.max())) if len(time) else (0, 0)
+
+    @property
+    def start(self) -> pd.Timestamp:
+        """Time of the earliest packet (NaT without packets)."""
+        return pd.Timestamp(self._bounds[0], tz="UTC") if len(self) else pd.NaT  # type: ignore[return-value]
+
+    @property
+    def stop(self) -> pd.Timestamp:
+        """Time of the latest packet (NaT without packets)."""
+        return pd.Timestamp(self._bounds[1], tz="UTC") if len(self) else pd.NaT  # type: ignore[return-value]
+
+    @property
+    def duration(self) -> pd.Timedelta:
+        """From the earliest packet to the latest."""
+        # a broken clock can put more than the 292 years of a Timedelta between two packets
+        return pd.Timedelta(min(self._bounds[1] - self._bounds[0], pd.Timedelta.max.value), unit="ns")
+
+    @cached_property
+    def _bases(self) -> npt.NDArray[np.int64]:
+        """Where each of the joined buffers starts in `frame_offset`."""
+        return np.cumsum([0] + [len(part) for part in self._data], dtype=np.int64)
+
+    def payload_places(self) -> list[tuple[Array, int]]:
+        """Give each buffer with the `frame_offset` of its first byte, for kernels that look at payloads."""
+        return [(part, int(base)) for part, base in zip(self._data, self._bases, strict=False)]
+
+    def payload(self, i: int) -> memoryview:
+        """Give the payload bytes of packet `i` that the file holds, without a copy.
+
+        Parameters
+        ----------
+        i
+            Row, from 0; negative from the end.
+        """
+        offset = int(self._columns.frame_offset[i])
+        part = int(np.searchsorted(self._bases, offset, side="right")) - 1
+        first = offset - int(self._bases[part]) + int(self._columns.payload_start[i])
+        return memoryview(self._data[part])[first : first + int(self._columns.payload_captured[i])]
+
+    def __getitem__(self, rows: slice | npt.ArrayLike) -> Trace:
+        """Select rows by a boolean mask (one value a packet), a slice or an array of row numbers.
+
+        Raises
+        ------
+        IndexError
+            If a mask has another length than the trace, or a row number is out of range.
+        TypeError
+            For a single number: ``trace.packets.iloc[i]`` gives that packet.
+        """
+        if isinstance(rows, slice):
+            return self._take(rows, f"rows {rows.start}:{rows.stop}:{rows.step}")
+        index = np.asarray(rows)
+        if index.ndim != 1:
+            raise TypeError(f"rows must be a mask, a slice or a list of row numbers, got {rows!r}")
+        if index.dtype == bool:
+            if len(index) != len(self):
+                raise IndexError(f"a mask must have one value a packet, {len(self)}, got {len(index)}")
+            return self._take(index, "mask")
+        if len(index) and not np.issubdtype(index.dtype, np.integer):
+            raise TypeError(f"row numbers must be integers, got {index.dtype}")
+        return self._take(index.astype(np.intp), "rows by number")
+
+    def _take(self, rows: Any, operation: str) -> Trace:
+        columns = self._columns.take(rows)
+        seen = np.zeros(len(self._hosts), bool)
+        seen[columns.src] = True
+        seen[columns.dst] = True
+        hosts = self._hosts
+        if not seen.all():  # keep only the hosts that are left
+            renumber = (np.cumsum(seen) - 1).astype(np.int32)
+            columns = columns._replace(src=renumber[columns.src], dst=renumber[columns.dst])
+            columns.freeze()
+            hosts = hosts.take(np.flatnonzero(seen))
+        history = (*self.history, f"{operation}: {len(columns.time)} of {len(self)} packets")
+        return Trace(columns, hosts, self._data, self.sources, history=history)
+
+    def with_time(self, time: npt.NDArray[np.int64], operation: str) -> Trace:
+        """Give the same packets with other times."""
+        columns = self._columns._replace(time=time)
+        columns.freeze()
+        return Trace(columns, self._hosts, self._data, self.sources, history=(*self.history, operation))
+
+    def select(
+        self,
+        *,
+        clients: Networks | None = None,
+        protocol: str | int | None = None,
+        port: int | Iterable[int] | None = None,
+        start: Moment | None = None,
+        stop: Moment | None = None,
+        payload_only: bool = False,
+        where: str | Callable[[pd.DataFrame], Any] | None = None,
+    ) -> Trace:
+        """Keep the packets that meet every condition given.
+
+        Parameters
+        ----------
+        clients
+            Addresses or networks, one of which must hold the source or the destination.
+        protocol
+            ``"tcp"``, ``"udp"``, ``"icmp"``, ... or an IP protocol number.
+        port
+            Source or destination port, or several of which one must match.
+        start, stop
+            Half-open range of time: an absolute time (UTC if it names no zone) or a duration since the earliest packet
+            of this trace (``"60s"``, a `pandas.Timedelta`).
+        payload_only
+            Keep only packets with at least one byte of payload on the wire.
+        where
+            Anything else: an expression over the columns of `packets`, as of `pandas.DataFrame.eval`, or a function
+            from that DataFrame to a boolean mask.
+
+        Raises
+        ------
+        NoClientError
+            If no client network holds a host of the trace.
+        ValueError, TypeError
+            For a condition that cannot be understood.
+
+        Examples
+        --------
+        >>> import toolkit
+        >>> trace = toolkit.load_example("obfs4")
+        >>> minute = trace.select(clients="10.77.0.0/24", protocol="tcp", start="60s", stop="120s")
+        >>> minute.duration < pd.Timedelta("60s")
+        True
+        >>> len(trace.select(where="payload_length > 1000 and ttl > 60")) > 0
+        True
+        """
+        keep = np.ones(len(self), bool)
+        said = []
+        if clients is not None:
+            rank, networks = self.client_rank(clients)
+            inside = rank < networks
+            keep &= inside[self._columns.src] | inside[self._columns.dst]
+            said.append(f"clients={[str(network) for network in parse_networks(clients)]}")
+        if protocol is not None:
+            keep &= self._columns.protocol == _protocol_number(protocol)
+            said.append(f"protocol={protocol!r}")
+        if port is not None:
+            ports = np.array(_ports(port), np.uint16)
+            keep &= np.isin(self._columns.src_port, ports) | np.isin(self._columns.dst_port, ports)
+            keep &= np.isin(self._columns.protocol, (6, 17))
+            said.append(f"port={ports.tolist()}")
+        if start is not None:
+            keep &= self._columns.time >= self._nanoseconds("start", start)
+            said.append(f"start={start!s}")
+        if stop is not None:
+            keep &= self._columns.time < self._nanoseconds("stop", stop)
+            said.append(f"stop={stop!s}")
+        if payload_only:
+            keep &= self._columns.payload_length > 0
+            said.append("payload_only=True")
+        if where is not None:
+            mask = np.asarray(self.packets.eval(where) if isinstance(where, str) else where(self.packets))
+            if mask.dtype != bool or mask.shape != keep.shape:
+                raise ValueError(f"`where` must give one boolean a packet, got {mask.dtype} of shape {mask.shape}")
+            keep &= mask
+            said.append(f"where={where!r}" if isinstance(where, str) else "where=<function>")
+        return self._take(keep, f"select({', '.join(said)})")
+
+    def _nanoseconds(self, name: str, moment: Moment) -> int:
+        if isinstance(moment, str):
+            try:
+                moment = pd.Timedelta(moment)
+            except ValueError:
+                try:
+                    moment = pd.Timestamp(moment)
+                except ValueError:
+                    raise ValueError(f"`{name}` must be a time or a duration such as '60s', got {moment!r}") from None
+        if isinstance(moment, bool | int | float):
+            raise TypeError(f"`{name}` must be a time or a duration such as '60s', got the number {moment!r}")
+        if isinstance(moment, np.timedelta64) or type(moment).__name__ in ("timedelta", "Timedelta"):
+            return self._bounds[0] + int(pd.Timedelta(moment).as_unit("ns").value)
+        stamp = pd.Timestamp(moment)
+        return int((stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp).as_unit("ns").value)
+
+    def health(self) -> Health:
+        """Look for what would bias an analysis: cut packets, offload, a clock that goes back, one-sided connections.
+
+        See `toolkit.capture.health`.
+        """
+        from toolkit.capture.health import check  # it is made of traces
+
+        return check(self)
+
+    @classmethod
+    def from_packets(cls, packets: Iterable[dict[str, Any]]) -> Trace:
+        """Take packets as the dictionaries of the original research code. See `toolkit.capture.dictionaries`."""
+        from toolkit.capture.dictionaries import from_packets
+
+        return from_packets(packets)
+
+    def to_packets(self) -> list[dict[str, Any]]:
+        """Give packets as the dictionaries of the original research code. See `toolkit.capture.dictionaries`."""
+        from toolkit.capture.dictionaries import to_packets
+
+        return to_packets(self)
+
+    def summary(self) -> pd.Series[Any]:
+        """Give the trace in a few numbers: packets, hosts, times, protocols, bytes."""
+        protocol, length = self._columns.protocol, self._columns.payload_length
+        names = {number: name.upper() for name, number in PROTOCOLS.items()}
+        counts = np.bincount(protocol, minlength=1)
+        rows: dict[str, object] = {
+            "captures": ", ".join(source.name for source in self.sources),
+            "format": ", ".join(dict.fromkeys(f"{s.format} {s.compression}".strip() for s in self.sources)),
+            "packets": f"{len(self):,}",
+            "hosts": f"{len(self._hosts):,}",
+            "first packet": str(self.start),
+            "duration": f"{self.duration.total_seconds():,.3f} s",
+            "protocols": ", ".join(
+                f"{names.get(int(n), f'protocol {n}')} {counts[n]:,}" for n in np.argsort(-counts) if counts[n]
+            ),
+            "payload bytes": f"{int(length.sum(dtype=np.int64)):,}",
+        }
+        return pd.Series(rows, name="summary")
+
+    def _repr_html_(self) -> str:
+        summary = self.summary().to_frame().to_html(header=False, border=0)
+        hosts = self.top_hosts(8).to_html(border=0, float_format="{:.3f}".format)
+        return (
+            f"<h4>{html.escape(repr(self)[1:-1])}</h4>{summary}"
+            f"<h5>Busiest hosts</h5>{hosts}<h5>Health</h5>{self.health()._repr_html_()}"
+        )
+
+
+def concat(traces: Iterable[Trace]) -> Trace:
+    """Join traces, one after the other, hosts in common. Packets are not sorted by time.
+
+    Raises
+    ------
+    ValueError
+        If there is no trace.
+
+    Examples
+    --------
+    >>> import toolkit
+    >>> both = toolkit.concat([toolkit.load_example("obfs4"), toolkit.load_example("https")])
+    >>> [source.name for source in both.sources]
+    ['obfs4.pcap', 'https.pcap']
+    """
+    parts = list(traces)
+    if not parts:
+        raise ValueError("`traces` must hold at least one trace, got none")
+    words = np.concatenate([part._hosts.words for part in parts])
+    family = np.concatenate([part._hosts.family for part in parts])
+    keys = np.rec.fromarrays([words[:, 0], words[:, 1], family])  # type: ignore[call-overload]
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int32)  # keep the order of first appearance
+    rank[np.argsort(first)] = np.arange(len(first), dtype=np.int32)
+    renumber = rank[inverse]
+    hosts = Hosts(words, family).take(np.sort(first))
+    tables = []
+    start_host = base = 0
+    for part in parts:
+        here = renumber[start_host : start_host + len(part._hosts)]
+        columns = part._columns
+        tables.append(
+            columns._replace(
+                src=here[columns.src], dst=here[columns.dst], frame_offset=columns.frame_offset + np.int64(base)
+            )
+        )
+        start_host += len(part._hosts)
+        base += sum(len(piece) for piece in part._data)
+    columns = Columns.concatenate(tables)
+    columns.freeze()
+    data = tuple(piece for part in parts for piece in part._data)
+    sources = tuple(source for part in parts for source in part.sources)
+    return Trace(columns, hosts, data, sources, history=(f"concat of {len(parts)} traces",))
+
+
+def _protocol_number(protocol: str | int) -> int:
+    if isinstance(protocol, str):
+        if protocol.lower() not in PROTOCOLS:
+            raise ValueError(f"`protocol` must be a number or one of {', '.join(PROTOCOLS)}, got {protocol!r}")
+        return PROTOCOLS[protocol.lower()]
+    if isinstance(protocol, bool) or not 0 <= protocol <= 255:
+        raise ValueError(f"`protocol` must be from 0 to 255, got {protocol!r}")
+    return int(protocol)
+
+
+def _ports(port: int | Iterable[int]) -> list[int]:
+    ports = [port] if isinstance(port, int | np.integer) else list(port)
+    for value in ports:
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= 65_535:
+            raise ValueError(f"`port` must be from 0 to 65535, got {value!r}")
+    return [int(value) for value in ports]

@@ -1,0 +1,533 @@
+"""Cut traces into windows, as ranges of an index into the trace: no packet is copied.
+
+The definitions are in the docstrings; they hold to the nanosecond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from toolkit._jit import kernel
+from toolkit.hosts import Networks
+from toolkit.trace import Trace
+
+Remainder: TypeAlias = Literal["drop", "keep"]
+Grouping: TypeAlias = Literal["trace", "pair"]
+Index: TypeAlias = npt.NDArray[np.int32]
+Numbers: TypeAlias = npt.NDArray[np.int64]
+
+_CHUNK = 65_536
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of a trace, each a range of `order`.
+
+    Attributes
+    ----------
+    trace
+        What was cut.
+    order
+        Row numbers of the trace, int32, in the order of the windows: window ``i`` holds the rows
+        ``order[start[i]:stop[i]]``. Shape (packets that belong to a group,).
+    start, stop
+        Shape (windows,), int64.
+    window
+        Number of each window within its group (its pair, its time window), from 0.
+    time_window
+        Number of the time window each lies in (``floor((t - t0) / width)``), or None where time was not cut.
+    client, target
+        Host numbers of each window's pair, or None where packets were not grouped.
+    """
+
+    trace: Trace
+    order: Index
+    start: Numbers
+    stop: Numbers
+    window: Numbers
+    time_window: Numbers | None = None
+    client: Index | None = None
+    target: Index | None = None
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def rows(self, i: int) -> Index:
+        """Row numbers of window `i`, in its order."""
+        return self.order[self.start[i] : self.stop[i]]
+
+    def __getitem__(self, i: int) -> Trace:
+        """Window `i` as a trace of its own."""
+        return self.trace[self.rows(range(len(self))[i])]
+
+    def __iter__(self) -> Iterator[Trace]:
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def dropped(self) -> int:
+        """Packets of the trace that are in no window."""
+        return len(self.trace) - int((self.stop - self.start).sum())
+
+    @property
+    def index(self) -> pd.Index[Any]:
+        """What tells the windows apart: `client`, `target`, `time_window`, `window`, as far as they were made."""
+        hosts = pd.Index(self.trace.hosts, dtype=object)
+        levels, codes, names = [], [], []
+        for name, host in (("client", self.client), ("target", self.target)):
+            if host is not None:
+                levels.append(hosts)
+                codes.append(host)
+                names.append(name)
+        for name, number in (("time_window", self.time_window), ("window", self.window)):
+            if number is not None:
+                values, code = np.unique(number, return_inverse=True)
+                levels.append(pd.Index(values))
+                codes.append(code)
+                names.append(name)
+        if len(names) == 1:
+            return pd.Index(self.window, name="window")
+        return pd.MultiIndex(levels=levels, codes=codes, names=names, verify_integrity=False)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a window: packets, earliest and latest time."""
+        time = self.trace.column("time")
+        filled = len(self) > 0
+        first = np.minimum.reduceat(time[self.order], self._edges())[::2][: len(self)] if filled else time[:0]
+        last = np.maximum.reduceat(time[self.order], self._edges())[::2][: len(self)] if filled else time[:0]
+        return pd.DataFrame(
+            {
+                "packets": self.stop - self.start,
+                "first": pd.to_datetime(first, unit="ns", utc=True),
+                "last": pd.to_datetime(last, unit="ns", utc=True),
+            },
+            index=self.index,
+        )
+
+    def _edges(self) -> Numbers:
+        edges = np.stack([self.start, self.stop], axis=1).ravel()
+        return edges[:-1] if edges[-1] == len(self.order) else edges
+
+    def __repr__(self) -> str:
+        return f"<Windows: {len(self):,} windows, {self.dropped:,} of {len(self.trace):,} packets in none>"
+
+
+def count_windows(trace: Trace, n: int, *, remainder: Remainder = "drop") -> Windows:
+    """Cut a trace into runs of exactly `n` packets, in file order.
+
+    Parameters
+    ----------
+    trace
+        Packets; their times play no part.
+    n
+        Packets in a window, at least 1.
+    remainder
+        ``"drop"`` the last packets that make no whole window, or ``"keep"`` them as a shorter one.
+
+    Raises
+    ------
+    ValueError
+        If `n` is not an int of 1 or more.
+
+    Examples
+    --------
+    >>> import toolkit
+    >>> windows = count_windows(toolkit.load_example("obfs4")[:105], 50)
+    >>> windows
+    <Windows: 2 windows, 5 of 105 packets in none>
+    >>> len(windows[1])
+    50
+    """
+    size = _window_size(n)
+    _check("remainder", remainder, ("drop", "keep"))
+    bounds = np.array([0, len(trace)], np.int64)
+    start, stop, window, _ = _cut(bounds, size, remainder == "keep")
+    return Windows(trace, np.arange(len(trace), dtype=np.int32), start, stop, window)
+
+
+def time_windows(
+    trace: Trace,
+    width: str | pd.Timedelta,
+    *,
+    by: Grouping = "trace",
+    clients: Networks | None = None,
+    partial: Remainder = "keep",
+) -> Windows:
+    """Cut a trace into half-open windows of equal duration.
+
+    Window ``k`` holds the packets with ``floor((t - t0) / width) == k``, where ``t0`` is the time of the earliest
+    packet of the trace, exactly. Windows that hold no packet are not stored: a clock that jumps costs nothing.
+
+    Parameters
+    ----------
+    trace
+        Packets in any order; they are ordered by time first (stable).
+    width
+        Duration of a window, for example ``"60s"`` or ``pd.Timedelta(minutes=1)``. More than zero.
+    by
+        ``"trace"`` cuts the whole trace, ``"pair"`` each (client, target) pair on its own, at the same edges.
+    clients
+        Networks of the clients, with ``by="pair"``; packets of no client are left out. See `client_windows`.
+    partial
+        ``"keep"`` or ``"drop"`` the last window, which the end of the trace cuts short.
+
+    Returns
+    -------
+    Windows
+        Index ranges into `trace`, with `time_window` numbers (and pairs).
+
+    Raises
+    ------
+    ValueError
+        If `width` is not a duration of more than zero, or `clients` are given without ``by="pair"`` or the other way.
+    NoClientError
+        If no client network holds a host of the trace.
+
+    Examples
+    --------
+    >>> import toolkit
+    >>> trace = toolkit.load_example("obfs4")
+    >>> len(time_windows(trace, "60s", by="trace"))
+    3
+    """
+    duration = nanoseconds(width)
+    _check("by", by, ("trace", "pair"))
+    _check("partial", partial, ("keep", "drop"))
+    if (clients is None) == (by == "pair"):
+        raise ValueError(f"by='pair' goes with `clients` and by='trace' without, got by={by!r} and clients={clients!r}")
+    order = time_order(trace)
+    groups = _group(trace, clients, order, duration)
+    keep = np.ones(len(groups.key), bool)
+    if partial == "drop" and len(groups.key):
+        keep = groups.key < groups.key.max()
+    bounds = groups.bounds
+    return Windows(
+        trace,
+        groups.order,
+        bounds[:-1][keep],
+        bounds[1:][keep],
+        np.zeros(int(keep.sum()), np.int64),
+        groups.key[keep],
+        groups.client[keep] if by == "pair" else None,
+        groups.target[keep] if by == "pair" else None,
+    )
+
+
+def client_windows(
+    trace: Trace,
+    clients: Networks,
+    n: int,
+    *,
+    time_window: str | pd.Timedelta | None = None,
+    remainder: Remainder = "drop",
+) -> Windows:
+    """Group packets by client and target, and cut each group into windows of `n` packets.
+
+    For each client network in the order given: if it holds the source, the packet belongs to (source, destination);
+    else if it holds the destination, to (destination, source); else the next network is asked. Packets of no client
+    are dropped. Groups are in the order of their first packet.
+
+    Parameters
+    ----------
+    trace
+        Packets, taken in file order; with `time_window` in the order of time (stable).
+    clients
+        Addresses or networks, IPv4 or IPv6. One network or a list.
+    n
+        Packets in a window, at least 1.
+    time_window
+        Cut into time windows of this width first (`time_windows`); the pairs of each are grouped on their own.
+    remainder
+        ``"drop"`` the packets of each group that make no whole window, or ``"keep"`` them as a shorter one.
+
+    Returns
+    -------
+    Windows
+        With `client`, `target` and `window`, and `time_window` if asked for.
+
+    Raises
+    ------
+    ValueError
+        If `n` is not an int of 1 or more or `time_window` not a duration of more than zero.
+    NoClientError
+        If no client network holds a host of the trace; the message names the busiest hosts.
+
+    Examples
+    --------
+    >>> import toolkit
+    >>> windows = client_windows(toolkit.load_example("obfs4"), "10.77.0.0/24", 50)
+    >>> windows.to_frame().loc["10.77.0.11"]["packets"].unique().tolist()
+    [50]
+    """
+    size = _window_size(n)
+    _check("remainder", remainder, ("drop", "keep"))
+    if time_window is None:
+        groups = _group(trace, clients, None, None)
+    else:
+        groups = _group(trace, clients, time_order(trace), nanoseconds(time_window))
+    start, stop, window, group = _cut(groups.bounds, size, remainder == "keep")
+    return Windows(
+        trace,
+        groups.order,
+        start,
+        stop,
+        window,
+        None if time_window is None else groups.key[group],
+        groups.client[group],
+        groups.target[group],
+    )
+
+
+def synchronise(trace: Trace, target: str | pd.Timestamp, *, sort: bool = False) -> Trace:
+    """Shift a trace in time so that its first packet has the time `target`. Exact; the input is untouched.
+
+    Parameters
+    ----------
+    trace
+        Packets. Without any, it is returned as it is.
+    target
+        An absolute time; UTC if it names no zone.
+    sort
+        Order the packets by time first (stable), so that the earliest has the target time; else it is the first in
+        file order.
+
+    Raises
+    ------
+    ValueError
+        If `target` is no time, or times would leave the years 1677 to 2262 that 64 bits of nanoseconds hold.
+
+    Examples
+    --------
+    >>> import toolkit
+    >>> synchronise(toolkit.load_example("obfs4"), "2020-01-01").start
+    Timestamp('2020-01-01 00:00:00+0000', tz='UTC')
+    """
+    if isinstance(target, bool | int | float):
+        raise TypeError(f"`target` must be a time such as '2020-01-01 12:00', got the number {target!r}")
+    stamp = pd.Timestamp(target)
+    if stamp is pd.NaT:
+        raise ValueError(f"`target` must be a time such as '2020-01-01 12:00', got {target!r}")
+    stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp
+    return shift_to(trace, int(stamp.as_unit("ns").value), sort=sort)
+
+
+def shift_to(trace: Trace, target: int, *, sort: bool) -> Trace:
+    """`synchronise` to a time in nanoseconds since 1970."""
+    order = time_order(trace) if sort else None
+    if order is not None:
+        trace = trace[order]
+    if not len(trace):
+        return trace
+    time = trace.column("time")
+    shift = target - int(time[0])
+    latest = np.iinfo(np.int64).max
+    if not (-latest <= int(time.min()) + shift and int(time.max()) + shift <= latest):
+        raise ValueError(f"a shift by {shift} ns takes packets out of the years 1677 to 2262")
+    # the shift itself may need 65 bits; modulo 2^64 the sum is right, since the result fits
+    moved = (time.view(np.uint64) + np.uint64(shift % (1 << 64))).view(np.int64)
+    return trace.with_time(moved, f"synchronise to {pd.Timestamp(target, tz='UTC')}")
+
+
+def time_order(trace: Trace) -> Index | None:
+    """Rows in order of time (stable), or None where they are already."""
+    time = trace.column("time")
+    if _is_sorted(time):
+        return None
+    return np.argsort(time, kind="stable").astype(np.int32)
+
+
+def nanoseconds(width: str | pd.Timedelta) -> int:
+    """Read a duration of more than zero."""
+    if isinstance(width, bool | int | float | np.number):
+        raise ValueError(f"a duration must have a unit, such as '60s' or a pandas.Timedelta, got {width!r}")
+    try:
+        value = int(pd.Timedelta(width).as_unit("ns").value)
+    except ValueError as error:
+        raise ValueError(f"a duration must be such as '60s' or a pandas.Timedelta, got {width!r}: {error}") from None
+    if pd.isna(pd.Timedelta(width)) or value <= 0:
+        raise ValueError(f"a window's duration must be more than 0 s, got {width!r}")
+    return value
+
+
+def _window_size(n: int) -> int:
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+        raise ValueError(f"the number of packets in a window must be an int of 1 or more, got {n!r}")
+    return int(n)
+
+
+def _check(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"`{name}` must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+
+
+class _Groups(NamedTuple):
+    order: Index  # rows, group by group
+    bounds: Numbers  # where each group starts in `order`, and where the last one ends
+    key: Numbers  # time window of each
+    client: Index
+    target: Index
+
+
+def _group(trace: Trace, clients: Networks | None, order: Index | None, width: int | None) -> _Groups:
+    """Group rows (in `order`) by time window and, where there are clients, by pair; in order of first packet."""
+    n = len(trace)
+    time = trace.column("time")
+    if clients is None:
+        rank, networks = np.zeros(0, np.int32), 0
+    else:
+        rank, networks = trace.client_rank(clients)
+    src, dst = trace.column("src"), trace.column("dst")
+    group = np.empty(n, np.int32)
+    t0 = int(time[0 if order is None else order[0]]) if n and width is not None else 0
+    table = np.full(1, -1, np.int32)
+    pairs = np.empty((0, 3), np.int32)  # client, target, the group it last had
+    found = np.empty((0, 4), np.int64)  # time window, client, target, packets of each group
+    n_pairs = n_groups = 0
+    for first in range(0, n, _CHUNK):
+        last = min(first + _CHUNK, n)
+        need = n_groups + last - first
+        if need > len(found):
+            found = _grown(found, max(need, 2 * len(found)))
+        if n_pairs + last - first > len(pairs):
+            pairs = _grown(pairs, max(n_pairs + last - first, 2 * len(pairs)))
+            table = np.full(1 << (2 * len(pairs) - 1).bit_length(), -1, np.int32)
+            _enter_pairs(table, pairs, n_pairs)
+        n_pairs, n_groups = _assign(
+            first, last, time, t0, width or 0, order if order is not None else _NO_ORDER, src, dst, rank, networks,
+            table, pairs, n_pairs, found, n_groups, group,
+        )  # fmt: skip
+    found = found[:n_groups]
+    bounds = np.zeros(n_groups + 1, np.int64)
+    np.cumsum(found[:, 3], out=bounds[1:])
+    sorted_rows = np.empty(int(bounds[-1]), np.int32)
+    _sort_by_group(group, bounds[:-1].copy(), order if order is not None else _NO_ORDER, sorted_rows)
+    return _Groups(
+        sorted_rows, bounds, found[:, 0].copy(), found[:, 1].astype(np.int32), found[:, 2].astype(np.int32)
+    )
+
+
+_NO_ORDER = np.empty(0, np.int32)
+
+
+def _grown(table: Any, rows: int) -> Any:
+    larger = np.zeros((rows, table.shape[1]), table.dtype)
+    larger[: len(table)] = table
+    return larger
+
+
+@kernel
+def _is_sorted(time: Numbers) -> bool:
+    return all(time[i - 1] <= time[i] for i in range(1, len(time)))
+
+
+@kernel
+def _pair_slot(client: int, target: int, mask: int) -> int:
+    mixed = (np.uint64(client) << np.uint64(32) | np.uint64(target)) * np.uint64(0x9E3779B97F4A7C15)
+    return np.int64(mixed >> np.uint64(32)) & mask
+
+
+@kernel
+def _enter_pairs(table: Index, pairs: Index, known: int) -> None:
+    mask = len(table) - 1
+    for number in range(known):
+        slot = _pair_slot(np.int64(pairs[number, 0]), np.int64(pairs[number, 1]), mask)
+        while table[slot] >= 0:
+            slot = (slot + 1) & mask
+        table[slot] = number
+
+
+@kernel
+def _assign(
+    first: int, last: int, time: Numbers, t0: int, width: int, order: Index, src: Index, dst: Index,
+    rank: Index, networks: int, table: Index, pairs: Index, n_pairs: int, found: Numbers, n_groups: int, group: Index,
+) -> tuple[int, int]:  # fmt: skip
+    """Give each packet from `first` to `last` the number of its group, -1 for none, and count them."""
+    mask = len(table) - 1
+    # the end of time window k, as time since t0; unsigned, since the clock may span more than 2^63 ns
+    key = np.int64(-1)
+    key_first = np.uint64(0)
+    step = np.uint64(width)
+    for i in range(first, last):
+        row = np.int64(order[i]) if len(order) else i
+        if width > 0:
+            since = np.uint64(time[row]) - np.uint64(t0)
+            if key < 0 or since - key_first >= step:
+                key = np.int64(since // step)
+                key_first = np.uint64(key) * step
+        else:
+            key = 0
+        client = target = np.int32(0)
+        if networks > 0:
+            a, b = src[row], dst[row]
+            if rank[a] <= rank[b] and rank[a] < networks:
+                client, target = a, b
+            elif rank[b] < networks:
+                client, target = b, a
+            else:
+                group[i] = -1
+                continue
+        slot = _pair_slot(np.int64(client), np.int64(target), mask)
+        pair = np.int64(-1)
+        while table[slot] >= 0:
+            number = np.int64(table[slot])
+            if pairs[number, 0] == client and pairs[number, 1] == target:
+                pair = number
+                break
+            slot = (slot + 1) & mask
+        if pair < 0:
+            pair = n_pairs
+            table[slot] = pair
+            pairs[pair, 0] = client
+            pairs[pair, 1] = target
+            pairs[pair, 2] = -1
+            n_pairs += 1
+        mine = np.int64(pairs[pair, 2])
+        if mine < 0 or found[mine, 0] != key:
+            mine = n_groups
+            pairs[pair, 2] = mine
+            found[mine, 0] = key
+            found[mine, 1] = client
+            found[mine, 2] = target
+            found[mine, 3] = 0
+            n_groups += 1
+        found[mine, 3] += 1
+        group[i] = mine
+    return n_pairs, n_groups
+
+
+@kernel
+def _sort_by_group(group: Index, place: Numbers, order: Index, out: Index) -> None:
+    """Counting sort, stable: `place` is where the next packet of each group goes."""
+    for i in range(len(group)):
+        mine = group[i]
+        if mine >= 0:
+            out[place[mine]] = order[i] if len(order) else i
+            place[mine] += 1
+
+
+@kernel
+def _cut(bounds: Numbers, n: int, keep: bool) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+    """Cut groups into windows of `n`: start and stop of each, its number in its group, and its group."""
+    total = 0
+    for g in range(len(bounds) - 1):
+        size = bounds[g + 1] - bounds[g]
+        total += size // n + (1 if keep and size % n else 0)
+    start = np.empty(total, np.int64)
+    stop = np.empty(total, np.int64)
+    window = np.empty(total, np.int64)
+    group = np.empty(total, np.int64)
+    i = 0
+    for g in range(len(bounds) - 1):
+        size = bounds[g + 1] - bounds[g]
+        for k in range(size // n + (1 if keep and size % n else 0)):
+            start[i] = bounds[g] + k * n
+            stop[i] = min(start[i] + n, bounds[g + 1])
+            window[i] = k
+            group[i] = g
+            i += 1
+    return start, stop, window, group
