@@ -14,10 +14,9 @@ import pytest
 def shared() -> Path:
     """Folder of the full captures: TOOLKIT_SHARED, or ``shared`` beside the repository."""
     folder = Path(os.environ.get("TOOLKIT_SHARED", Path(__file__).resolve().parents[2] / "shared"))
-    if not (folder / "traces" / "manifest.json").is_file():
-        message = (
-            f"no shared captures: {folder / 'traces' / 'manifest.json'} is absent (TOOLKIT_SHARED names the folder)"
-        )
+    manifest = folder / "traces" / "manifest.json"
+    if not manifest.is_file():
+        message = f"no shared captures: {manifest} is absent (TOOLKIT_SHARED names the folder)"
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)

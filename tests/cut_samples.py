@@ -142,7 +142,7 @@ def describe(name: str, captured: dict[str, Any], counted: dict[str, Any]) -> di
         "source": source,
         "emulated_path": {
             "delay_ms": wire["delay_ms"],
-            "more_delay_ms": {host: delay for host, delay in wire["perip_ms"].items() if host in hosts},
+            "server_delay_ms": {host: delay for host, delay in wire["perip_ms"].items() if host in hosts},
             "jitter_ms": wire["jitter_ms"],
             "up_mbit": wire["rate_ab_mbit"],
             "down_mbit": wire["rate_ba_mbit"],

@@ -48,7 +48,7 @@ def test_the_metadata_agree_with_the_file(name: str) -> None:
     assert set(entry["proxied_clients"]) <= set(entry["clients"])
     assert len(entry["clients"]) >= 2
     assert {server.partition(":")[0] for server in entry["servers"] if "-" not in server} <= hosts
-    assert set(entry["emulated_path"]["more_delay_ms"]) == hosts - set(entry["clients"])
+    assert set(entry["emulated_path"]["server_delay_ms"]) == hosts - set(entry["clients"])
 
 
 @each_sample

@@ -348,7 +348,7 @@ def pcap(
     if modified and resolution != "us":
         raise ValueError("the modified format has only microseconds")
     magic = 0xA1B2CD34 if modified else {"us": 0xA1B2C3D4, "ns": 0xA1B23C4D}[resolution]
-    out = _pack(byteorder, "IHHiIII", magic, 2, 4, 0, 0, snaplen, linktype)
+    out = bytearray(_pack(byteorder, "IHHiIII", magic, 2, 4, 0, 0, snaplen, linktype))
     for frame in frames:
         fraction, rest = divmod(frame.time_ns % 1_000_000_000, {"us": 1_000, "ns": 1}[resolution])
         if rest:
@@ -358,7 +358,7 @@ def pcap(
         if modified:
             out += _pack(byteorder, "IHBB", 1, 0x0800, 0, 0)  # interface, protocol, packet type, padding
         out += data
-    return out
+    return bytes(out)
 
 
 def ticks(time_ns: int, tsresol: int | None = None, tsoffset: int | None = None) -> int:
@@ -476,7 +476,7 @@ def pcapng(
     count = len(linktypes)
     columns = [list(given) * (count if len(given) == 1 else 1) for given in (snaplens, tsresol, tsoffset)]
     described = [{"snaplen": s, "tsresol": r, "tsoffset": o} for s, r, o in zip(*columns, strict=True)]
-    out = section_header(byteorder)
+    out = bytearray(section_header(byteorder))
     for linktype, own in zip(linktypes, described, strict=True):
         out += interface(linktype, byteorder, **own, options=[(2, b"eth0")] if interleaved else [])
     for number, frame in enumerate(frames):
@@ -488,7 +488,7 @@ def pcapng(
         else:
             comments = [(1, b"a comment")] if interleaved else []
             out += enhanced_packet(frame, byteorder, **own, options=comments, old=block == "old")
-    return out
+    return bytes(out)
 
 
 def compress(data: bytes, how: str) -> bytes:

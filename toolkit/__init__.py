@@ -1,4 +1,4 @@
-"""toolkit: how could a censor tell this traffic apart?
+"""How could a censor tell this traffic apart.
 
 Packet traces in Jupyter: read captures into columns, pick clients, cut windows, compute features, cluster lengths.
 The names are loaded at first use; `__init__.pyi` lists them.

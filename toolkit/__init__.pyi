@@ -1,10 +1,35 @@
+from . import plots as plots
+from . import traffic as traffic
 from .capture.reader import read as read
+from .datasets import Example as Example
+from .datasets import example as example
+from .datasets import examples as examples
+from .datasets import load_example as load_example
+from .entropy import entropy as entropy
+from .entropy import payload_entropy as payload_entropy
 from .errors import CaptureError as CaptureError
 from .errors import CaptureWarning as CaptureWarning
 from .errors import ToolkitError as ToolkitError
+from .features import FEATURES as FEATURES
+from .features import client_features as client_features
+from .features import window_features as window_features
+from .lengths import LengthClusters as LengthClusters
+from .lengths import LengthCounts as LengthCounts
+from .lengths import bandwidth_sweep as bandwidth_sweep
+from .lengths import cluster_lengths as cluster_lengths
+from .lengths import length_counts as length_counts
+from .lengths import suggest_bandwidth as suggest_bandwidth
+from .plots import interval_bin_shares as interval_bin_shares
+from .plots import plot_interval_bins as plot_interval_bins
+from .plots import plot_length_clusters as plot_length_clusters
 from .trace import NoClientError as NoClientError
 from .trace import Source as Source
 from .trace import Trace as Trace
 from .trace import concat as concat
+from .windows import Windows as Windows
+from .windows import client_windows as client_windows
+from .windows import count_windows as count_windows
+from .windows import synchronise as synchronise
+from .windows import time_windows as time_windows
 
 __version__: str

@@ -176,6 +176,11 @@ class Trace:
         """The unique addresses, in order of first appearance in the capture."""
         return self._hosts.names
 
+    def host_families(self) -> list[int]:
+        """4 or 6 for each of `hosts`."""
+        families: list[int] = self._hosts.family.tolist()
+        return families
+
     def top_hosts(self, n: int = 10) -> pd.DataFrame:
         """Give the busiest hosts: packets sent and received, and the bytes of their IP packets.
 
@@ -196,17 +201,17 @@ class Trace:
         frame.index = pd.Index([self.hosts[i] for i in order], name="host", dtype=object)
         return frame
 
-    def client_rank(self, clients: Networks) -> tuple[npt.NDArray[np.int32], int]:
+    def client_rank(self, clients: Networks, *, missing_ok: bool = False) -> tuple[npt.NDArray[np.int32], int]:
         """Give for each host the position of the first client network that holds it, and the number of networks.
 
         Raises
         ------
         NoClientError
-            If no network holds a host (and there are packets at all).
+            If no network holds a host (and there are packets at all), unless `missing_ok`.
         """
         networks = parse_networks(clients)
         rank = self._hosts.rank(networks)
-        if len(self) and not (rank < len(networks)).any():
+        if not missing_ok and len(self) and not (rank < len(networks)).any():
             raise NoClientError(self._no_client(networks))
         return rank, len(networks)
 

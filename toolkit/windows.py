@@ -69,6 +69,12 @@ class Windows:
     def __iter__(self) -> Iterator[Trace]:
         return (self[i] for i in range(len(self)))
 
+    @classmethod
+    def whole(cls, trace: Trace) -> Windows:
+        """Give one window that holds all of a trace, even if that is nothing."""
+        bounds = np.array([0, len(trace)], np.int64)
+        return cls(trace, np.arange(len(trace), dtype=np.int32), bounds[:1], bounds[1:], np.zeros(1, np.int64))
+
     @property
     def dropped(self) -> int:
         """Packets of the trace that are in no window."""
@@ -406,9 +412,7 @@ def _group(trace: Trace, clients: Networks | None, order: Index | None, width: i
     np.cumsum(found[:, 3], out=bounds[1:])
     sorted_rows = np.empty(int(bounds[-1]), np.int32)
     _sort_by_group(group, bounds[:-1].copy(), order if order is not None else _NO_ORDER, sorted_rows)
-    return _Groups(
-        sorted_rows, bounds, found[:, 0].copy(), found[:, 1].astype(np.int32), found[:, 2].astype(np.int32)
-    )
+    return _Groups(sorted_rows, bounds, found[:, 0].copy(), found[:, 1].astype(np.int32), found[:, 2].astype(np.int32))
 
 
 _NO_ORDER = np.empty(0, np.int32)
@@ -422,7 +426,10 @@ def _grown(table: Any, rows: int) -> Any:
 
 @kernel
 def _is_sorted(time: Numbers) -> bool:
-    return all(time[i - 1] <= time[i] for i in range(1, len(time)))
+    for i in range(1, len(time)):  # noqa: SIM110 - numba compiles no generator expressions
+        if time[i - 1] > time[i]:
+            return False
+    return True
 
 
 @kernel

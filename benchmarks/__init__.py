@@ -1,0 +1,1 @@
+"""Speed and memory of the toolkit against other tools, all measured in one run: ``python -m benchmarks --help``."""

@@ -1,0 +1,529 @@
+"""Clusters of payload lengths: exact flat-kernel mean shift on (length, count), at the cost of counting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from toolkit._jit import kernel
+from toolkit.trace import Trace
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+Floats: TypeAlias = npt.NDArray[np.float64]
+TransportProtocol: TypeAlias = Literal["tcp", "udp"]
+
+_COLUMNS = {"tcp": (6, "payload_length"), "udp": (17, "ip_length")}
+_LONGEST = 1 << 20  # seeds are float32: up to here they lie much closer to their length than the narrowest window
+_STEPS = 300
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class LengthCounts:
+    """How many packets have which length.
+
+    Attributes
+    ----------
+    unique_lengths
+        The distinct lengths, ascending, in bytes.
+    counts
+        Packets of each.
+    left_out_below, left_out_above
+        Packets left out because they are shorter than `min_length`, or longer than `max_length`.
+    min_length, max_length
+        The limits that were applied; ``max_length=None`` for none.
+    quantity
+        What the lengths are, for axis labels: ``"TCP payload length"``, ``"IP length of UDP packets"``, ...
+    """
+
+    unique_lengths: Ints
+    counts: Ints
+    left_out_below: int
+    left_out_above: int
+    min_length: int = field(default=0, repr=False)
+    max_length: int | None = field(default=None, repr=False)
+    quantity: str = field(default="length", repr=False)
+
+    def __repr__(self) -> str:
+        return (
+            f"LengthCounts({len(self.unique_lengths):,} lengths of {self.counts.sum():,} packets, "
+            f"{self.left_out_share:.1%} left out)"
+        )
+
+    @cached_property
+    def total_packets(self) -> int:
+        """All packets of the chosen protocol, left out or not."""
+        return int(self.counts.sum()) + self.left_out_below + self.left_out_above
+
+    @property
+    def left_out_share(self) -> float:
+        """Share of `total_packets` that was left out for its length, 0 to 1."""
+        return (self.left_out_below + self.left_out_above) / max(self.total_packets, 1)
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class LengthClusters(LengthCounts):
+    """Clusters of lengths, by packets descending, then by their smallest length. A label is a place in that order.
+
+    Attributes
+    ----------
+    bandwidth
+        Radius of the window whose mean was followed, in bytes.
+    centres
+        Where the mean shift ended, in bytes: the mean of the window there, not of the cluster.
+    packets
+        Packets of each cluster.
+    labels
+        The cluster of each of `unique_lengths`.
+    unique_lengths, counts, left_out_below, left_out_above, min_length, max_length, quantity
+        As in `LengthCounts`.
+    """
+
+    bandwidth: float
+    centres: Floats
+    packets: Ints
+    labels: npt.NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.centres)
+
+    def __repr__(self) -> str:
+        return (
+            f"LengthClusters({len(self):,} clusters of {self.counts.sum():,} packets, "
+            f"bandwidth={self.bandwidth:g} bytes, {self.left_out_share:.1%} left out)"
+        )
+
+    def _repr_html_(self) -> str:
+        table = self.to_frame().head(10).to_html(float_format="{:.3f}".format)
+        return f"<p><code>{self!r}</code></p>{table}"
+
+    @cached_property
+    def lengths(self) -> tuple[Ints, ...]:
+        """The distinct lengths of each cluster, ascending, in bytes."""
+        ordered = self.unique_lengths[np.argsort(self.labels, kind="stable")]
+        ends = np.bincount(self.labels, minlength=len(self)).cumsum()
+        return tuple(np.split(ordered, ends[:-1])) if len(self) else ()
+
+    def label_of(self, lengths: npt.ArrayLike) -> npt.NDArray[np.intp]:
+        """Give the cluster of each length, -1 for lengths that were left out or did not occur.
+
+        Examples
+        --------
+        >>> cluster_lengths([100, 100, 101, 600]).label_of([600, 100, 0, 99])
+        array([ 1,  0, -1, -1])
+        """
+        asked = _integers(lengths)
+        beyond = int(self.unique_lengths.max(initial=0)) + 1
+        table = np.full(beyond + 1, -1, np.intp)
+        table[self.unique_lengths] = self.labels
+        labels: npt.NDArray[np.intp] = table[np.minimum(asked, np.int64(beyond))]
+        return labels
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give one row a cluster, with its label as the index; `share` is that of the packets not left out.
+
+        Examples
+        --------
+        >>> cluster_lengths([100, 100, 101, 600]).to_frame()[["min_length", "max_length", "packets", "share"]]
+                 min_length  max_length  packets  share
+        cluster
+        0               100         101        3   0.75
+        1               600         600        1   0.25
+        """
+        return pd.DataFrame(
+            {
+                "centre": self.centres,
+                "min_length": np.array([inside[0] for inside in self.lengths], np.int64),
+                "max_length": np.array([inside[-1] for inside in self.lengths], np.int64),
+                "distinct_lengths": np.bincount(self.labels, minlength=len(self)),
+                "packets": self.packets,
+                "share": self.packets / max(self.counts.sum(), 1),
+            },
+            index=pd.RangeIndex(len(self), name="cluster"),
+        )
+
+
+def length_counts(
+    trace_or_lengths: Trace | LengthCounts | npt.ArrayLike,
+    *,
+    protocol: TransportProtocol = "tcp",
+    tls_only: bool = False,
+    min_length: int = 1,
+    max_length: int | None = 1300,
+) -> LengthCounts:
+    """Count the packets of each length: what is left to do afterwards no longer depends on how many packets there are.
+
+    Parameters
+    ----------
+    trace_or_lengths
+        A `Trace`, or a one-dimensional array or Series of integer lengths in bytes. A `LengthCounts` is given back as
+        it is, and takes no other options: they were applied when it was counted.
+    protocol
+        ``"tcp"``: payload lengths. ``"udp"``: lengths of the whole IP packet. For a `Trace` only.
+    tls_only
+        Only packets whose payload starts with a TLS record. For a `Trace` and TCP only.
+    min_length, max_length
+        Shortest and longest length kept, in bytes; ``max_length=None`` keeps all. The default leaves out empty
+        acknowledgements, and full segments.
+
+    Returns
+    -------
+    LengthCounts
+        Distinct lengths, their counts, and how many packets were left out.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of range or does not fit the input, or if a length is negative, or longer than 1,048,576
+        bytes and kept.
+    TypeError
+        If the lengths are not integers: "lengths must be integers, got float64".
+
+    Examples
+    --------
+    >>> counted = length_counts([0, 0, 40, 52, 52, 1448])
+    >>> counted
+    LengthCounts(2 lengths of 3 packets, 50.0% left out)
+    >>> counted.unique_lengths, counted.counts, counted.left_out_below, counted.left_out_above
+    (array([40, 52]), array([1, 2]), 2, 1)
+    """
+    if protocol not in _COLUMNS:
+        raise ValueError(f"`protocol` must be 'tcp' or 'udp', got {protocol!r}")
+    if tls_only and protocol != "tcp":
+        raise ValueError(f"`tls_only` is for TCP, got protocol={protocol!r}")
+    _check_integer("min_length", min_length, 0)
+    if max_length is not None:
+        _check_integer("max_length", max_length, min_length)
+    if isinstance(trace_or_lengths, LengthCounts):
+        if (protocol, tls_only, min_length, max_length) != ("tcp", False, 1, 1300):
+            raise ValueError("counted lengths take no filters: give them to `length_counts`")
+        return trace_or_lengths
+    if isinstance(trace_or_lengths, Trace):
+        number, name = _COLUMNS[protocol]
+        keep = trace_or_lengths.column("protocol") == number
+        if tls_only:
+            keep &= trace_or_lengths.column("tls_type") != 0
+        values = _integers(trace_or_lengths.column(name)[keep])
+        quantity = "IP length of UDP packets" if protocol == "udp" else "TCP payload length"
+        quantity += ", TLS records only" if tls_only else ""
+    else:
+        if protocol != "tcp" or tls_only:
+            raise ValueError("`protocol` and `tls_only` need a Trace, got lengths")
+        values = _integers(trace_or_lengths)
+        quantity = "length"
+
+    huge = 0
+    if len(values) and values.max() > _LONGEST:
+        if max_length is None or max_length > _LONGEST:
+            raise ValueError(f"lengths must be at most {_LONGEST:,} bytes, got {values.max():,}: give a `max_length`")
+        huge = int(np.count_nonzero(values > _LONGEST))
+        values = values[values <= _LONGEST]
+    counts = np.bincount(values)
+    end = len(counts) if max_length is None else max_length + 1
+    kept = np.flatnonzero(counts[min_length:end]) + min_length
+    return LengthCounts(
+        unique_lengths=_read_only(kept.astype(np.int64)),
+        counts=_read_only(counts[kept].astype(np.int64)),
+        left_out_below=int(counts[:min_length].sum()),
+        left_out_above=int(counts[end:].sum()) + huge,
+        min_length=min_length,
+        max_length=max_length,
+        quantity=quantity,
+    )
+
+
+def cluster_lengths(
+    trace_or_lengths: Trace | LengthCounts | npt.ArrayLike,
+    *,
+    bandwidth: float = 3.0,
+    protocol: TransportProtocol = "tcp",
+    tls_only: bool = False,
+    min_length: int = 1,
+    max_length: int | None = 1300,
+) -> LengthClusters:
+    """Cluster lengths by flat-kernel mean shift.
+
+    The clusters are those of ``sklearn.cluster.MeanShift(bandwidth=bandwidth, bin_seeding=True)`` on
+    ``(length, 0)``, found on (length, count). From each distinct value of ``float32(round(length / bandwidth)) *
+    bandwidth`` a centre moves to the mean of all lengths within `bandwidth` of it, until it moves by at most
+    ``0.001 * bandwidth``. Centres are ranked by packets within `bandwidth`, then by position, both descending; those
+    within `bandwidth` of a better one are dropped. Each length goes to the nearest centre, at an exact tie to the
+    better ranked (which scikit-learn leaves to the order of its tree). Centres left with no length are dropped.
+
+    Source: D. Comaniciu and P. Meer, "Mean shift: a robust approach toward feature space analysis", IEEE Transactions
+    on Pattern Analysis and Machine Intelligence 24(5), 603-619, 2002.
+
+    Parameters
+    ----------
+    trace_or_lengths
+        A `Trace`, lengths in bytes, or a `LengthCounts`: to try many bandwidths, count once.
+    bandwidth
+        Radius of the window in bytes, more than 0.
+    protocol, tls_only, min_length, max_length
+        Which packets, as in `length_counts`.
+
+    Returns
+    -------
+    LengthClusters
+        Clusters by packets, descending. None if no packet is left.
+
+    Raises
+    ------
+    ValueError
+        If `bandwidth` is not a finite number above 0: "`bandwidth` must be a finite number of bytes above 0, got 0";
+        else as `length_counts`.
+
+    Examples
+    --------
+    >>> clusters = cluster_lengths([0, 100, 100, 101, 103, 600, 601], bandwidth=5)
+    >>> clusters
+    LengthClusters(2 clusters of 6 packets, bandwidth=5 bytes, 14.3% left out)
+    >>> clusters.centres
+    array([101. , 600.5])
+    >>> clusters.lengths
+    (array([100, 101, 103]), array([600, 601]))
+    """
+    number = isinstance(bandwidth, int | float | np.integer | np.floating) and not isinstance(bandwidth, bool)
+    if not number or not 0 < bandwidth < math.inf:
+        raise ValueError(f"`bandwidth` must be a finite number of bytes above 0, got {bandwidth!r}")
+    counted = length_counts(
+        trace_or_lengths, protocol=protocol, tls_only=tls_only, min_length=min_length, max_length=max_length
+    )
+    centres, places = _mean_shift(counted.unique_lengths, counted.counts, float(bandwidth))
+    packets = np.bincount(places, weights=counted.counts, minlength=len(centres)).astype(np.int64)
+    # centres are in ascending order, so a stable sort leaves equal ones in the order of their smallest length
+    order = np.argsort(-packets, kind="stable")
+    order = order[packets[order] > 0]
+    label = np.full(len(centres), -1, np.intp)
+    label[order] = np.arange(len(order))
+    return LengthClusters(
+        unique_lengths=counted.unique_lengths,
+        counts=counted.counts,
+        left_out_below=counted.left_out_below,
+        left_out_above=counted.left_out_above,
+        min_length=counted.min_length,
+        max_length=counted.max_length,
+        quantity=counted.quantity,
+        bandwidth=float(bandwidth),
+        centres=_read_only(centres[order]),
+        packets=_read_only(packets[order]),
+        labels=_read_only(label[places]),
+    )
+
+
+def bandwidth_sweep(
+    trace_or_lengths: Trace | LengthCounts | npt.ArrayLike,
+    bandwidths: Sequence[float] | Floats | None = None,
+    *,
+    top: int = 5,
+    protocol: TransportProtocol = "tcp",
+    tls_only: bool = False,
+    min_length: int = 1,
+    max_length: int | None = 1300,
+) -> pd.DataFrame:
+    """Cluster lengths at many bandwidths.
+
+    Parameters
+    ----------
+    trace_or_lengths, protocol, tls_only, min_length, max_length
+        Which packets, as in `length_counts`.
+    bandwidths
+        In bytes. By default 116 from 0.5 to 100, each about 5% wider than the one before.
+    top
+        How many of the largest clusters `top_share` adds up, at least 1.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index ``bandwidth``; ``clusters``, their number; ``clusters_90``, the fewest that hold 90% of the clustered
+        packets; ``top_share``, the share of the clustered packets in the `top` largest, 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If `top` is not an int of at least 1; else as `cluster_lengths`.
+
+    Examples
+    --------
+    >>> bandwidth_sweep([100, 100, 104, 600], [1, 5], top=1)
+               clusters  clusters_90  top_share
+    bandwidth
+    1.0               3            3       0.50
+    5.0               2            2       0.75
+    """
+    _check_integer("top", top, 1)
+    counted = length_counts(
+        trace_or_lengths, protocol=protocol, tls_only=tls_only, min_length=min_length, max_length=max_length
+    )
+    if bandwidths is None:
+        bandwidths = np.geomspace(0.5, 100, 116).round(2)
+    rows = []
+    for bandwidth in bandwidths:
+        packets = cluster_lengths(counted, bandwidth=bandwidth).packets
+        total = int(packets.sum())
+        most = np.searchsorted(10 * packets.cumsum(), 9 * total) + 1 if total else 0
+        rows.append((float(bandwidth), len(packets), int(most), int(packets[:top].sum()) / max(total, 1)))
+    frame = pd.DataFrame(rows, columns=["bandwidth", "clusters", "clusters_90", "top_share"])
+    return frame.set_index("bandwidth")
+
+
+def suggest_bandwidth(
+    trace_or_lengths: Trace | LengthCounts | npt.ArrayLike,
+    *,
+    protocol: TransportProtocol = "tcp",
+    tls_only: bool = False,
+    min_length: int = 1,
+    max_length: int | None = 1300,
+) -> float:
+    """Suggest a bandwidth at which the number of clusters is stable. A heuristic: look at `bandwidth_sweep` too.
+
+    It is the middle of the longest run (on a logarithmic scale, from 1 to 100 bytes) of bandwidths with the same
+    number of clusters that hold 90% of the packets (``clusters_90``), if that number holds while the bandwidth
+    doubles. Every trace comes to one cluster when the bandwidth is wide enough, and below 1 byte each length is a
+    cluster of its own; so a run of one cluster counts only if no other does, and what is below 1 byte never.
+    Where no number is stable, as in most traces of randomly padded protocols, it is the default of `cluster_lengths`.
+
+    Parameters
+    ----------
+    trace_or_lengths, protocol, tls_only, min_length, max_length
+        Which packets, as in `length_counts`, with the same errors.
+
+    Returns
+    -------
+    float
+        Bandwidth in bytes: 1 to 100, or 3 where no number of clusters is stable.
+
+    Examples
+    --------
+    >>> clumps = [middle + offset for middle in (100, 400, 900) for offset in range(-4, 5)]
+    >>> len(cluster_lengths(clumps, bandwidth=suggest_bandwidth(clumps)))
+    3
+    """
+    sweep = bandwidth_sweep(
+        trace_or_lengths, protocol=protocol, tls_only=tls_only, min_length=min_length, max_length=max_length
+    )["clusters_90"].loc[1:]
+    runs = [run for _, run in sweep.groupby((sweep.diff() != 0).cumsum())]
+    stable = [run for run in runs if run.iloc[0] > 0 and run.index[-1] >= 2 * run.index[0]]
+    if not stable:
+        return 3.0
+    several = [run for run in stable if run.iloc[0] > 1]
+    longest = max(several or stable, key=lambda run: run.index[-1] / run.index[0])
+    return float(longest.index[len(longest) // 2])
+
+
+def _mean_shift(lengths: Ints, counts: Ints, bandwidth: float) -> tuple[Floats, npt.NDArray[np.intp]]:
+    """Give the centres in ascending order, and the place of the centre of each length among them."""
+    lengths, counts = lengths.astype(np.int64), counts.astype(np.int64)  # one type, for which numba compiles once
+    bandwidth = min(bandwidth, 2.0 * _LONGEST)  # wider changes nothing, and float32 overflows
+    bins = np.unique(np.round(lengths / max(bandwidth, 0.5)))
+    if bandwidth < 0.5 or len(bins) == counts.sum():
+        seeds = lengths.astype(np.float64)  # no window holds two lengths, or scikit-learn does so, with a warning
+    else:
+        seeds = (bins.astype(np.float32) * np.float32(bandwidth)).astype(np.float64)
+    packets_before = np.concatenate(([0], counts.cumsum()))
+    bytes_before = np.concatenate(([0], (counts * lengths).cumsum()))
+    size, total = _climb(lengths, packets_before, bytes_before, seeds, bandwidth)
+    position, first = np.unique(total / size, return_index=True)
+    size, total = size[first], total[first]
+    ranked = np.lexsort((position, size))[::-1]
+    stays = _drop_close(position, ranked, bandwidth)
+    rank = np.empty(len(position), np.int64)
+    rank[ranked] = np.arange(len(ranked))
+    last = _last_lengths(total[stays], size[stays], rank[stays])
+    return position[stays], np.searchsorted(last, lengths)
+
+
+@kernel
+def _climb(
+    lengths: Ints, packets_before: Ints, bytes_before: Ints, seeds: Floats, bandwidth: float
+) -> tuple[Ints, Ints]:
+    """Follow each seed (ascending) to its centre: how many packets its last window holds, and how many bytes."""
+    n = len(lengths)
+    size, total = np.empty(len(seeds), np.int64), np.empty(len(seeds), np.int64)
+    square = bandwidth * bandwidth  # squares are what scikit-learn's tree compares
+    start = end = 0
+    for i in range(len(seeds)):
+        mean = seeds[i]
+        low, high = start, end  # the window is lengths[low:high]
+        for step in range(_STEPS + 1):
+            while low > 0 and (lengths[low - 1] >= mean or (lengths[low - 1] - mean) ** 2 <= square):
+                low -= 1
+            while low < n and lengths[low] < mean and (lengths[low] - mean) ** 2 > square:
+                low += 1
+            while high < n and (lengths[high] <= mean or (lengths[high] - mean) ** 2 <= square):
+                high += 1
+            while high > 0 and lengths[high - 1] > mean and (lengths[high - 1] - mean) ** 2 > square:
+                high -= 1
+            if step == 0:
+                start, end = low, high
+            size[i] = packets_before[high] - packets_before[low]
+            total[i] = bytes_before[high] - bytes_before[low]
+            before = mean
+            mean = total[i] / size[i]
+            if abs(mean - before) <= 1e-3 * bandwidth:
+                break
+    return size, total
+
+
+@kernel
+def _drop_close(position: Floats, ranked: npt.NDArray[np.intp], bandwidth: float) -> npt.NDArray[np.bool_]:
+    """Tell which centres (ascending) stay when each, from the best, drops those within `bandwidth` of it."""
+    n = len(position)
+    stays = np.ones(n, np.bool_)
+    square = bandwidth * bandwidth
+    for i in ranked:
+        if stays[i]:
+            j = i - 1
+            while j >= 0 and (position[i] - position[j]) ** 2 <= square:
+                stays[j] = False
+                j -= 1
+            j = i + 1
+            while j < n and (position[j] - position[i]) ** 2 <= square:
+                stays[j] = False
+                j += 1
+    return stays
+
+
+def _last_lengths(total: Ints, size: Ints, rank: Ints) -> Ints:
+    """Give, for each centre ``total / size`` (ascending) but the last, the last length that is not the next one's.
+
+    In integers, for rounded centres do not tell a tie from a near miss. Exact up to 2**31 packets.
+    """
+    whole, rest = np.divmod(total, size)
+    rests = rest[:-1] * size[1:] + rest[1:] * size[:-1]
+    one = size[:-1] * size[1:]
+    twice = whole[:-1] + whole[1:] + (rests >= one)  # twice the midpoint, rounded down
+    tie = ((rests == 0) | (rests == one)) & (twice % 2 == 0)
+    last: Ints = twice // 2 - (tie & (rank[1:] < rank[:-1]))
+    return last
+
+
+def _integers(lengths: npt.ArrayLike) -> npt.NDArray[np.integer[Any]]:
+    values = np.asarray(lengths)
+    if values.ndim != 1:
+        raise ValueError(f"lengths must have one dimension, got {values.ndim}")
+    if not values.size:
+        return np.empty(0, np.int64)
+    if values.dtype.kind not in "iu":
+        raise TypeError(f"lengths must be integers, got {values.dtype}")
+    if values.dtype == np.uint64:  # numpy does not count or compare these with others as integers
+        values = values.astype(np.int64)
+    if values.min() < 0:
+        raise ValueError(f"lengths must not be negative, got {values.min()}")
+    return values
+
+
+def _check_integer(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"`{name}` must be an int of at least {least}, got {value!r}")
+
+
+def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    array.flags.writeable = False
+    return array
