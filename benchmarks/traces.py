@@ -2,7 +2,7 @@
 
 A few clients talk to many servers over some hundred connections at a time, which come and go; packets come in bursts.
 TCP starts with its handshake, sequence and acknowledgement numbers are right, four in five connections carry
-timestamps, three in a hundred are UDP. Payloads are random bytes, a quarter starts a TLS record, a tenth is text.
+timestamps, two in a hundred are UDP. Payloads are random bytes, a quarter starts a TLS record, a tenth is text.
 IP checksums are right; those of TCP and UDP are random numbers, since none of the tools measured checks them.
 """
 
@@ -45,19 +45,25 @@ class Kind:
     name
         Of the file.
     payload
-        Mean bytes of payload, at least 56.
+        Mean bytes of payload, which decides how many packets are full segments.
+    shares
+        Of the other packets: how many are empty, of 20 to 95 bytes, of 96 to 499 and of 500 to 1,400.
     rate
         Packets a second.
     """
 
     name: str
     payload: float
+    shares: tuple[float, float, float, float]
     rate: float
 
 
-SMALL = Kind("small", 188, 1_020)
-LARGE = Kind("large", 603, 2_667)
-TINY = Kind("tiny", 60, 1_000)
+SMALL = Kind("small", 188, (0.47, 0.45, 0.05, 0.03), 1_020)  # like the shared capture of ssh
+LARGE = Kind("large", 603, (0.60, 0.14, 0.14, 0.12), 2_667)  # like those of obfs4, shadowsocks, vmess
+TINY = Kind("tiny", 64, (0.55, 0.39, 0.04, 0.02), 1_000)  # short enough for ten million in 1.5 GB
+
+_LONGEST = 1_448
+_EDGES = np.array([(0, 1), (20, 96), (96, 500), (500, 1_401)])  # of the four ranges
 
 
 def folder() -> Path:
@@ -86,13 +92,11 @@ def capture(kind: Kind, packets: int, seed: int = 1) -> Path:
 
 
 def payload_lengths(kind: Kind, packets: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw lengths: empty acknowledgements, small messages, some larger, and as many full segments as the mean needs."""
-    rest = 0.55 * 0 + 0.35 * 80 + 0.10 * 280  # the mean of all but the full segments
-    full = (kind.payload - rest) / (1_448 - rest)
-    pick = rng.random(packets)
-    lengths = np.where(pick < 0.35, rng.integers(20, 141, packets), 0)
-    lengths = np.where((pick >= 0.35) & (pick < 0.45), rng.integers(140, 421, packets), lengths)
-    return np.where(rng.random(packets) < full, 1_448, lengths)
+    """Draw payload lengths of that kind."""
+    others = float(kind.shares @ (_EDGES.sum(axis=1) - 1) / 2)  # their mean
+    full = (kind.payload - others) / (_LONGEST - others)
+    low, high = _EDGES[rng.choice(len(_EDGES), packets, p=kind.shares)].T
+    return np.where(rng.random(packets) < full, _LONGEST, rng.integers(low, high))
 
 
 class _Connections:
@@ -111,11 +115,11 @@ class _Connections:
         self.client[slots] = 0x0A00000B + rng.integers(0, 4, n)
         self.server[slots] = 0xC6336400 + rng.zipf(1.3, n) % 250  # a few servers are popular
         self.port[slots] = rng.integers(32_768, 61_000, n)
-        self.udp[slots] = rng.random(n) < 0.03
+        self.udp[slots] = rng.random(n) < 0.02
         self.timestamps[slots] = rng.random(n) < 0.8
         self.packets[slots] = 0
         self.sent[:, slots] = rng.integers(0, 1 << 32, (2, n))
-        self.share[slots] = rng.pareto(1.2, n) + 0.05
+        self.share[slots] = np.minimum(rng.pareto(1.2, n), 20) + 0.05
 
 
 def _blocks(kind: Kind, packets: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -141,7 +145,7 @@ def _records(
     n = len(slot)
     udp = state.udp[slot]
     payload = payload_lengths(kind, n, rng)
-    up = rng.random(n) < np.where(payload == 1_448, 0.15, 0.55)
+    up = rng.random(n) < np.where(payload == _LONGEST, 0.15, 0.55)
 
     # by connection: which of its packets each is, and how much either side has sent before
     order = np.argsort(slot, kind="stable")
@@ -180,7 +184,7 @@ def _records(
     random = rng.integers(0, 1 << 16, n)
     records["seq"] = np.where(udp, (8 + payload) << 16 | random, np.where(up, sent[0], sent[1]) & 0xFFFFFFFF)
     records["ack"] = np.where(syn & up, 0, np.where(up, sent[1], sent[0]) & 0xFFFFFFFF)
-    push = (payload > 0) & ((payload < 1_448) | (random < 0x2000))
+    push = (payload > 0) & ((payload < _LONGEST) | (random < 0x2000))
     flags = np.where(syn, np.where(up, 2, 18), np.where(push, 24, 16))
     records["flags"] = (header // 4) << 12 | flags
     records["window"], records["checksum"] = 501, random

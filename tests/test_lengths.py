@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from reference_lengths import mean_shift
 from sklearn.cluster import MeanShift
 
 import toolkit
-from tests.reference_lengths import mean_shift
 from toolkit.lengths import (
     LengthClusters,
     LengthCounts,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 
@@ -16,7 +16,7 @@ from toolkit._version import __version__
 from toolkit.capture.reader import read
 from toolkit.errors import CaptureWarning, ToolkitError
 from toolkit.features import client_features, feature_names
-from toolkit.hosts import parse_networks
+from toolkit.hosts import Network, parse_networks
 from toolkit.lengths import LengthClusters, cluster_lengths, suggest_bandwidth
 from toolkit.trace import Trace
 from toolkit.windows import nanoseconds
@@ -24,78 +24,80 @@ from toolkit.windows import nanoseconds
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-class _Networks(click.ParamType):
-    name = "NET"
+Callback: TypeAlias = Callable[[click.Context, click.Parameter, Any], Any]
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
+
+def _checked(parse: Callable[[Any], Any]) -> Callback:
+    """Parse an option by a function of the library, whose complaint becomes the message of wrong usage."""
+
+    def callback(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
         try:
-            return parse_networks(value.split(","))
+            return None if value is None else parse(value)
         except ValueError as error:
-            self.fail(str(error), param, ctx)
+            raise click.BadParameter(str(error)) from None
+
+    return callback
 
 
-class _Duration(click.ParamType):
-    name = "DURATION"
+def _networks(values: tuple[str, ...]) -> list[Network]:
+    return [network for value in values for network in parse_networks(value.split(","))]
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        try:
-            nanoseconds(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+
+def _duration(value: str) -> str:
+    nanoseconds(value)
+    return value
+
+
+def _bandwidth(value: str) -> float | str:
+    if value == "auto":
         return value
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 < number < float("inf"):
+        raise ValueError(f"must be a finite number of bytes above 0 or 'auto', got {value!r}")
+    return number
 
 
-class _Bandwidth(click.ParamType):
-    name = "BYTES"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value == "auto":
-            return value
-        try:
-            number = float(value)
-        except ValueError:
-            self.fail(f"must be a number of bytes or 'auto', got {value!r}", param, ctx)
-        if not 0 < number < float("inf"):
-            self.fail(f"must be a finite number above 0, got {value!r}", param, ctx)
-        return number
+def _sets(value: str) -> list[str]:
+    names = [name.strip() for name in value.split(",")]
+    feature_names(names)
+    return names
 
 
-class _Features(click.ParamType):
-    name = "SETS"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        names = [name.strip() for name in value.split(",")]
-        try:
-            feature_names(names)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        return names
-
-
-class _Table(click.ParamType):
-    name = "FILE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        path = Path(value)
-        if path.suffix.lower() not in TABLE_SUFFIXES:
-            self.fail(f"must end in {' or '.join(TABLE_SUFFIXES)}, got {value!r}", param, ctx)
-        if path.suffix.lower() == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-            self.fail("Parquet needs pyarrow: pip install 'traffic-toolkit[parquet]'", param, ctx)
-        return path
+def _table(value: str) -> Path:
+    path = Path(value)
+    if path.suffix.lower() not in TABLE_SUFFIXES:
+        raise ValueError(f"must end in {' or '.join(TABLE_SUFFIXES)}, got {value!r}")
+    if path.suffix.lower() == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise ValueError("Parquet needs pyarrow: pip install 'traffic-toolkit[parquet]'")
+    return path
 
 
 _FILE = click.argument("file", type=click.Path())
 _STRICT = click.option("--strict", is_flag=True, help="Fail at the first fault of the capture instead of a warning.")
-_OUTPUT = click.option("-o", "--output", type=_Table(), help="Write the table here, as CSV or Parquet by its ending.")
+_OUTPUT = click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    callback=_checked(_table),
+    help="Write the table here, as CSV or Parquet by its ending.",
+)
 
 
-def _client(required: bool) -> Any:
+def _client(required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
     text = "Address or network of the clients, such as 10.0.0.0/24; may be given several times."
-    return click.option("-c", "--client", "clients", type=_Networks(), multiple=True, required=required, help=text)
+    return click.option(
+        "-c",
+        "--client",
+        "clients",
+        metavar="NET",
+        callback=_checked(_networks),
+        multiple=True,
+        required=required,
+        help=text,
+    )
 
 
 @click.group(context_settings=_CONTEXT)
@@ -133,7 +135,7 @@ def info(file: str, strict: bool) -> None:
 @_FILE
 @_client(required=False)
 @click.option(
-    "-b", "--bandwidth", type=_Bandwidth(), default="3", show_default=True,
+    "-b", "--bandwidth", metavar="BYTES", callback=_checked(_bandwidth), default="3", show_default=True,
     help="Radius of the mean shift; 'auto' takes the start of the longest plateau of the number of clusters.",
 )  # fmt: skip
 @click.option(
@@ -156,7 +158,7 @@ def info(file: str, strict: bool) -> None:
 @_OUTPUT
 @_STRICT
 def clusters(
-    file: str, clients: tuple[Any, ...], bandwidth: float | str, protocol: Any, tls_only: bool, min_length: int,
+    file: str, clients: list[Network], bandwidth: float | str, protocol: Any, tls_only: bool, min_length: int,
     max_length: int, top: int, output: Path | None, strict: bool,
 ) -> None:  # fmt: skip
     """Cluster payload lengths by mean shift and print the largest clusters.
@@ -172,7 +174,7 @@ def clusters(
     with _errors():
         trace = read(file, strict=strict, progress=True)
         if clients:
-            trace = trace.select(clients=_flat(clients))
+            trace = trace.select(clients=clients)
         choice: dict[str, Any] = {
             "protocol": protocol, "tls_only": tls_only, "min_length": min_length, "max_length": max_length,
         }  # fmt: skip
@@ -190,7 +192,8 @@ def clusters(
 @click.option(
     "-w",
     "--time-window",
-    type=_Duration(),
+    metavar="DURATION",
+    callback=_checked(_duration),
     default="60s",
     show_default=True,
     help="Width of the time windows, with its unit.",
@@ -206,7 +209,8 @@ def clusters(
 @click.option(
     "-f",
     "--features",
-    type=_Features(),
+    metavar="SETS",
+    callback=_checked(_sets),
     help="Sets, with commas between: entropy, interval, interval_bins, tcp_len, tcp_len_bins, psh. All if not given.",
 )
 @click.option(
@@ -219,7 +223,7 @@ def clusters(
 @_OUTPUT
 @_STRICT
 def features(
-    file: str, clients: tuple[Any, ...], time_window: str, packets: int, features: list[str] | None, remainder: Any,
+    file: str, clients: list[Network], time_window: str, packets: int, features: list[str] | None, remainder: Any,
     output: Path | None, strict: bool,
 ) -> None:  # fmt: skip
     """Compute the features of each window of packets, by client and target.
@@ -234,7 +238,7 @@ def features(
         trace = read(file, strict=strict, progress=True)
         table = client_features(
             trace,
-            _flat(clients),
+            clients,
             time_window=time_window,
             packet_window=packets,
             features=features,
@@ -312,10 +316,6 @@ def _show_clusters(found: LengthClusters, top: int) -> None:
     click.echo(repr(found))
     if len(found):
         click.echo(found.to_frame().head(top).to_string(float_format="{:.3f}".format))
-
-
-def _flat(clients: tuple[Any, ...]) -> list[Any]:
-    return [network for networks in clients for network in networks]
 
 
 @contextlib.contextmanager

@@ -74,9 +74,10 @@ def plot_length_clusters(clusters: LengthClusters, *, top: int = 6, log: bool = 
     bars = PolyCollection(list(corners), facecolors=list(colours), edgecolors=list(colours), linewidths=0.5)
     ax.add_collection(bars)
     table = clusters.to_frame()
+    spans = zip(table["min_length"].tolist(), table["max_length"].tolist(), table["share"].tolist(), strict=True)
     handles = [
-        Patch(color=COLOURS[i], label=f"{_span(row.min_length, row.max_length)}: {row.share:.1%}")
-        for i, row in enumerate(table.head(top).itertuples())
+        Patch(color=colour, label=f"{_span(first, last)}: {share:.1%}")
+        for colour, (first, last, share) in zip(COLOURS[:top], spans, strict=False)
     ]
     if len(table) > top:
         rest = f"{len(table) - top} more: {table['share'].iloc[top:].sum():.1%}"

@@ -216,9 +216,9 @@ class Trace:
         return rank, len(networks)
 
     def _no_client(self, networks: Sequence[Network]) -> str:
-        busiest = ", ".join(
-            f"{host} ({row.sent + row.received:,} packets)" for host, row in self.top_hosts(5).iterrows()
-        )
+        top = self.top_hosts(5)
+        counts = zip(top.index, (top["sent"] + top["received"]).tolist(), strict=True)
+        busiest = ", ".join(f"{host} ({packets:,} packets)" for host, packets in counts)
         wanted = ", ".join(str(network) for network in networks[:5]) + (", ..." if len(networks) > 5 else "")
         return f"no packet has a client in {wanted}; the busiest hosts are {busiest}"
 

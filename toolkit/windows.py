@@ -349,7 +349,7 @@ def time_order(trace: Trace) -> Index | None:
 
 def nanoseconds(width: str | pd.Timedelta) -> int:
     """Read a duration of more than zero."""
-    if isinstance(width, bool | int | float | np.number):
+    if isinstance(width, bool | int | float | np.number) or (isinstance(width, str) and _is_number(width)):
         raise ValueError(f"a duration must have a unit, such as '60s' or a pandas.Timedelta, got {width!r}")
     try:
         value = int(pd.Timedelta(width).as_unit("ns").value)
@@ -358,6 +358,15 @@ def nanoseconds(width: str | pd.Timedelta) -> int:
     if pd.isna(pd.Timedelta(width)) or value <= 0:
         raise ValueError(f"a window's duration must be more than 0 s, got {width!r}")
     return value
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is a number without a unit, which pandas would take for nanoseconds."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _window_size(n: int) -> int:

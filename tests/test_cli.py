@@ -1,0 +1,182 @@
+"""The command line: what it prints, writes, and how it fails."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+import toolkit
+from toolkit.cli import main
+
+OBFS4 = str(toolkit.example("obfs4").path)
+
+
+def run(*arguments: str) -> Result:
+    result = CliRunner().invoke(main, arguments, catch_exceptions=True)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_info() -> None:
+    result = run("info", OBFS4)
+    assert result.exit_code == 0
+    assert "packets  1,425" in result.stdout
+    assert "10.77.0.11" in result.stdout
+    assert "nothing found of 13 things looked for" in result.stdout
+    assert result.stderr == ""
+
+
+def test_clusters_prints_and_writes_what_the_function_finds(tmp_path: Path) -> None:
+    output = tmp_path / "clusters.csv"
+    result = run("clusters", OBFS4, "-c", "10.77.0.11", "-b", "5", "--top", "3", "-o", str(output))
+    assert result.exit_code == 0, result.output
+    expected = toolkit.cluster_lengths(toolkit.load_example("obfs4").select(clients="10.77.0.11"), bandwidth=5)
+    assert repr(expected) in result.stdout
+    pd.testing.assert_frame_equal(pd.read_csv(output, index_col="cluster"), expected.to_frame(), check_index_type=False)
+    assert "written" not in result.stderr
+
+
+def test_clusters_auto_bandwidth_and_udp() -> None:
+    width = toolkit.suggest_bandwidth(toolkit.load_example("obfs4"))
+    assert f"bandwidth={width:g} bytes" in run("clusters", OBFS4, "-b", "auto").stdout
+    assert "0 clusters" in run("clusters", OBFS4, "--protocol", "udp").stdout
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_features_writes_the_table(tmp_path: Path, suffix: str) -> None:
+    output = tmp_path / f"new folder/features.{suffix}"
+    arguments = ["-c", "10.77.0.11,10.77.0.12", "-c", "10.77.0.13", "-w", "30s", "-n", "20", "-f", "psh,entropy"]
+    result = run("features", OBFS4, *arguments, "--remainder", "keep", "-o", str(output))
+    assert result.exit_code == 0, result.output
+    expected = toolkit.client_features(
+        toolkit.load_example("obfs4"), "10.77.0.0/24", time_window="30s", packet_window=20,
+        features=["psh", "entropy"], remainder="keep",
+    )  # fmt: skip
+    keys = ["client", "target", "time_window", "window"]
+    written = pd.read_csv(output, index_col=keys) if suffix == "csv" else pd.read_parquet(output)
+    pd.testing.assert_frame_equal(written.reset_index(), expected.reset_index(), check_dtype=False)
+    assert [path.name for path in output.parent.iterdir()] == [output.name]  # no temporary file left
+    assert f"{len(expected)} windows, {expected.shape[1]} features" in result.stdout
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert output.stat().st_mode == plain.stat().st_mode
+
+
+def test_features_to_standard_output() -> None:
+    lines = run("features", OBFS4, "-c", "10.77.0.0/24", "-f", "psh").stdout.splitlines()
+    assert lines[0] == "client,target,time_window,window,push_ratio_up,push_ratio_down,up_down_ratio"
+    assert len(lines) == 1 + len(toolkit.client_features(toolkit.load_example("obfs4"), "10.77.0.0/24"))
+
+
+def test_demo_writes_a_table_and_two_pictures(tmp_path: Path) -> None:
+    result = run("demo", "-o", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "obfs4-features.csv", "obfs4-interval-bins.png", "obfs4-length-clusters.png",
+    ]  # fmt: skip
+    for path in tmp_path.glob("*.png"):
+        assert path.read_bytes()[:4] == b"\x89PNG"
+        assert str(path) in result.stdout
+    assert "22 windows, 55 features" in result.stdout
+
+
+def test_a_cut_capture_warns_in_one_line_and_strict_fails(tmp_path: Path) -> None:
+    cut = tmp_path / "cut.pcap"
+    cut.write_bytes(Path(OBFS4).read_bytes()[:-10])
+    result = run("info", str(cut))
+    assert result.exit_code == 0
+    assert "packets  1,424" in result.stdout
+    assert result.stderr.startswith(f"warning: {cut} (packet 1425, offset ")
+    assert result.stderr.count("\n") == 1
+    strict = run("info", "--strict", str(cut))
+    assert strict.exit_code == 1
+    assert strict.stderr.count("\n") == 1
+    assert strict.stdout == ""
+
+
+@pytest.mark.parametrize("command", [["info"], ["clusters"], ["features", "-c", "10.0.0.1"]])
+def test_a_bad_file_is_one_line_and_code_1(command: list[str], tmp_path: Path) -> None:
+    text = tmp_path / "text.pcap"
+    text.write_text("hello, not a capture\n")
+    empty = tmp_path / "empty.pcap"
+    empty.touch()
+    for path, words in (
+        (text, "hello"),
+        (empty, "empty file"),
+        (tmp_path, "directory"),
+        (tmp_path / "no", "no such file"),
+    ):
+        result = run(command[0], str(path), *command[1:])
+        assert result.exit_code == 1
+        assert words in result.stderr
+        assert result.stderr.count("\n") == 1
+        assert result.stdout == ""
+
+
+def test_a_client_that_matches_nothing_names_the_busiest_hosts() -> None:
+    result = run("features", OBFS4, "-c", "192.0.2.0/24")
+    assert result.exit_code == 1
+    assert "no packet has a client in 192.0.2.0/24; the busiest hosts are 10.77.0.11 (533 packets)" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["features", OBFS4], "Missing option '-c' / '--client'"),
+        (["features", OBFS4, "-c", "10.77.0.1/24"], "has host bits set"),
+        (["features", OBFS4, "-c", "client"], "must be an address or a network"),
+        (["features", OBFS4, "-c", "10.77.0.0/24", "-w", "60"], "must have a unit"),
+        (["features", OBFS4, "-c", "10.77.0.0/24", "-w", "0s"], "more than 0 s"),
+        (["features", OBFS4, "-c", "10.77.0.0/24", "-n", "0"], "0 is not in the range"),
+        (["features", OBFS4, "-c", "10.77.0.0/24", "-f", "entropi"], "no feature set or feature 'entropi'"),
+        (["features", OBFS4, "-c", "10.77.0.0/24", "-o", "table.xlsx"], "must end in .csv or .parquet"),
+        (["clusters", OBFS4, "-b", "0"], "above 0"),
+        (["clusters", OBFS4, "-b", "wide"], "a number of bytes or 'auto'"),
+        (["clusters", OBFS4, "--min-length", "9", "--max-length", "8"], "--min-length 9 is above --max-length 8"),
+        (["clusters", OBFS4, "--protocol", "udp", "--tls-only"], "--tls-only goes with --protocol tcp"),
+        (["info"], "Missing argument 'FILE'"),
+        (["inform"], "No such command 'inform'"),
+    ],
+)
+def test_wrong_usage_is_code_2(arguments: list[str], words: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_an_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.touch()
+    result = run("features", OBFS4, "-c", "10.77.0.0/24", "-o", str(blocked / "features.csv"))
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["info", "clusters", "features", "demo"])
+def test_help_has_an_example_or_says_what_it_does(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert command == "demo" or f"toolkit {command} trace.pcap" in result.stdout
+    assert f"{command}  " in run("--help").stdout
+
+
+def test_module_runs_and_prints_the_version() -> None:
+    done = subprocess.run([sys.executable, "-m", "toolkit", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"toolkit, version {toolkit.__version__}\n"
+
+
+def test_import_is_lazy() -> None:
+    code = "import sys, toolkit; print(*sorted({'pandas', 'numba', 'matplotlib', 'ipywidgets', 'sklearn'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_every_public_name_exists() -> None:
+    for name in toolkit.__all__:
+        assert getattr(toolkit, name) is not None
