@@ -19,8 +19,9 @@ import numpy as np
 
 CLIENTS = "10.0.0.0/24"
 
-_BLOCK = 65_536  # packets made at a time
+_BLOCK = 8_192  # packets made at a time
 _ACTIVE = 256  # connections at a time
+_PER_CONNECTION = 50  # packets: the median of the shared captures, but for those that multiplex
 _RECORD = np.dtype(
     [
         ("seconds", "<u4"), ("micros", "<u4"), ("captured", "<u4"), ("length", "<u4"),
@@ -128,7 +129,7 @@ def _blocks(kind: Kind, packets: int, rng: np.random.Generator) -> Iterator[np.n
     micros = 1_700_000_000_000_000
     for first in range(0, packets, _BLOCK):
         n = min(_BLOCK, packets - first)
-        state.open(rng.choice(_ACTIVE, _ACTIVE // 4, replace=False), rng)
+        state.open(rng.choice(_ACTIVE, _BLOCK // _PER_CONNECTION, replace=False), rng)
         starts = rng.random(n) < 0.25  # of bursts
         starts[0] = True
         bursts = rng.choice(_ACTIVE, int(starts.sum()), p=state.share / state.share.sum())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -100,7 +102,7 @@ def test_interval_bins_draws_the_shares() -> None:
     assert labels == ["a up (3 windows)", "a down (3 windows)", "b up (2 windows)", "b down (2 windows)"]
     # bars stand side by side in their group: no two overlap
     edges = sorted((bar.get_x(), bar.get_x() + bar.get_width()) for container in ax.containers for bar in container)
-    assert all(a[1] <= b[0] + 1e-9 for a, b in zip(edges, edges[1:], strict=False))
+    assert all(a[1] <= b[0] + 1e-9 for a, b in itertools.pairwise(edges))
     assert ax.get_ylim() == pytest.approx((0, 0.55))
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["< 1 ms", "1–10 ms", "10–100 ms", "0.1–1 s"]
 

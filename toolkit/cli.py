@@ -285,12 +285,10 @@ def demo(output: Path) -> None:
             output / name for name in ("obfs4-features.csv", "obfs4-length-clusters.png", "obfs4-interval-bins.png")
         ]
         write_table(table, files[0])
-        for path, draw in (
-            (files[1], lambda ax: plot_length_clusters(found, ax=ax)),
-            (files[2], lambda ax: plot_interval_bins({"obfs4": table}, ax=ax)),
-        ):
-            figure = Figure(figsize=(7, 3.5), layout="constrained")
-            draw(figure.subplots())
+        figures = [Figure(figsize=(7, 3.5), layout="constrained") for _ in range(2)]
+        plot_length_clusters(found, ax=figures[0].subplots())
+        plot_interval_bins({"obfs4": table}, ax=figures[1].subplots())
+        for figure, path in zip(figures, files[1:], strict=True):
             with atomically(path) as temporary:
                 figure.savefig(temporary, dpi=200)
         click.secho("\nWritten", bold=True)
