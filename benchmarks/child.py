@@ -6,20 +6,21 @@ import time
 
 import toolkit
 
+
+def _features(path: str, clients: str) -> object:
+    return toolkit.client_features(toolkit.read(path), clients)
+
+
 if __name__ == "__main__":
     warm_up, path, clients, passes = sys.argv[1:]
-
-    def features(capture: str) -> object:
-        return toolkit.client_features(toolkit.read(capture), clients)
-
-    features(warm_up)
+    _features(warm_up, clients)
     gc.collect()
     print("ready", flush=True)
     sys.stdin.readline()
     seconds = []
     for _ in range(int(passes)):
         start = time.process_time()
-        table = features(path)
+        table = _features(path, clients)
         seconds.append(time.process_time() - start)
         del table
     print(*seconds, flush=True)

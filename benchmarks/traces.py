@@ -2,8 +2,9 @@
 
 A few clients talk to many servers over some hundred connections at a time, which come and go; packets come in bursts.
 TCP starts with its handshake, sequence and acknowledgement numbers are right, four in five connections carry
-timestamps, two in a hundred are UDP. Payloads are random bytes, a quarter starts a TLS record, a tenth is text.
-IP checksums are right; those of TCP and UDP are random numbers, since none of the tools measured checks them.
+timestamps, two in a hundred are UDP. Half of the connections carry TLS records (each as long as a run of full segments
+and the one that ends it), the others what looks like nothing: random bytes, a tenth of them text. IP checksums are
+right; those of TCP and UDP are random numbers, since none of the tools measured checks them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ CLIENTS = "10.0.0.0/24"
 
 _BLOCK = 8_192  # packets made at a time
 _ACTIVE = 256  # connections at a time
-_PER_CONNECTION = 50  # packets: the median of the shared captures, but for those that multiplex
+_PER_CONNECTION = (
+    50  # packets; since some get none it comes to 59, and to 57 in the shared captures that do not multiplex
+)
 _RECORD = np.dtype(
     [
         ("seconds", "<u4"), ("micros", "<u4"), ("captured", "<u4"), ("length", "<u4"),
@@ -59,8 +62,8 @@ class Kind:
     rate: float
 
 
-SMALL = Kind("small", 188, (0.47, 0.45, 0.05, 0.03), 1_020)  # like the shared capture of ssh
-LARGE = Kind("large", 603, (0.60, 0.14, 0.14, 0.12), 2_667)  # like those of obfs4, shadowsocks, vmess
+SMALL = Kind("small", 188, (0.47, 0.45, 0.05, 0.03), 1_020)  # lengths as in the shared capture of ssh
+LARGE = Kind("large", 603, (0.60, 0.14, 0.14, 0.12), 2_667)  # as in those of obfs4, shadowsocks, vmess
 TINY = Kind("tiny", 64, (0.55, 0.39, 0.04, 0.02), 1_000)  # short enough for ten million in 1.5 GB
 
 _LONGEST = 1_448
@@ -92,10 +95,10 @@ def capture(kind: Kind, packets: int, seed: int = 1) -> Path:
     return path
 
 
-def payload_lengths(kind: Kind, packets: int, rng: np.random.Generator) -> np.ndarray:
+def payload_lengths(kind: Kind, packets: int, rng: np.random.Generator, mean: float | None = None) -> np.ndarray:
     """Draw payload lengths of that kind."""
     others = float(kind.shares @ (_EDGES.sum(axis=1) - 1) / 2)  # their mean
-    full = (kind.payload - others) / (_LONGEST - others)
+    full = ((kind.payload if mean is None else mean) - others) / (_LONGEST - others)
     low, high = _EDGES[rng.choice(len(_EDGES), packets, p=kind.shares)].T
     return np.where(rng.random(packets) < full, _LONGEST, rng.integers(low, high))
 
@@ -105,7 +108,7 @@ class _Connections:
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.client, self.server, self.port = (np.zeros(_ACTIVE, np.int64) for _ in range(3))
-        self.udp, self.timestamps = np.zeros(_ACTIVE, bool), np.zeros(_ACTIVE, bool)
+        self.udp, self.tls, self.timestamps = (np.zeros(_ACTIVE, bool) for _ in range(3))
         self.packets = np.zeros(_ACTIVE, np.int64)
         self.sent = np.zeros((2, _ACTIVE), np.int64)  # up, down; from a random start
         self.share = np.zeros(_ACTIVE)  # of the packets
@@ -117,6 +120,7 @@ class _Connections:
         self.server[slots] = 0xC6336400 + rng.zipf(1.3, n) % 250  # a few servers are popular
         self.port[slots] = rng.integers(32_768, 61_000, n)
         self.udp[slots] = rng.random(n) < 0.02
+        self.tls[slots] = ~self.udp[slots] & (rng.random(n) < 0.5)
         self.timestamps[slots] = rng.random(n) < 0.8
         self.packets[slots] = 0
         self.sent[:, slots] = rng.integers(0, 1 << 32, (2, n))
@@ -145,18 +149,17 @@ def _records(
 ) -> np.ndarray:
     n = len(slot)
     udp = state.udp[slot]
-    payload = payload_lengths(kind, n, rng)
-    up = rng.random(n) < np.where(payload == _LONGEST, 0.15, 0.55)
-
     # by connection: which of its packets each is, and how much either side has sent before
     order = np.argsort(slot, kind="stable")
     first = np.flatnonzero(np.diff(slot[order], prepend=-1))
     which = np.empty(n, np.int64)
     which[order] = np.arange(n) - np.repeat(first, np.diff(first, append=n))
     which += state.packets[slot]
-    syn = ~udp & (which < 2)
-    up = np.where(~udp & (which < 3), which != 1, up)  # SYN, SYN and ACK, ACK
-    payload[~udp & (which < 3)] = 0
+    handshake = ~udp & (which < 3)  # SYN, SYN and ACK, ACK
+    syn = handshake & (which < 2)
+    payload = payload_lengths(kind, n, rng, kind.payload * n / max(n - handshake.sum(), 1))
+    payload[handshake] = 0
+    up = np.where(handshake, which != 1, rng.random(n) < np.where(payload == _LONGEST, 0.15, 0.55))
     sent = np.empty((2, n), np.int64)
     for side, mine in enumerate((up, ~up)):
         amount = np.where(mine, payload + syn, 0)[order]
@@ -168,6 +171,7 @@ def _records(
 
     header = np.where(udp, 8, np.where(state.timestamps[slot], 32, 20))
     client, server, port = state.client[slot], state.server[slot], state.port[slot]
+    service = np.where(state.tls[slot], 443, 8_388)
     records = np.zeros(n, _RECORD)
     records["seconds"], records["micros"] = np.divmod(times, 1_000_000)
     records["captured"] = records["length"] = 14 + 20 + header + payload
@@ -180,7 +184,7 @@ def _records(
     records["ttl"] = np.where(up, 64, 55)
     records["protocol"] = np.where(udp, 17, 6)
     records["src"], records["dst"] = np.where(up, client, server), np.where(up, server, client)
-    records["src_port"], records["dst_port"] = np.where(up, port, 443), np.where(up, 443, port)
+    records["src_port"], records["dst_port"] = np.where(up, port, service), np.where(up, service, port)
     records["ip_checksum"] = _checksum(records)
     random = rng.integers(0, 1 << 16, n)
     records["seq"] = np.where(udp, (8 + payload) << 16 | random, np.where(up, sent[0], sent[1]) & 0xFFFFFFFF)
@@ -191,7 +195,13 @@ def _records(
     records["window"], records["checksum"] = 501, random
     records["option"] = 0x0101080A  # two fillers, then a time stamp of 10 bytes
     records["now"] = records["echo"] = times // 1_000 & 0xFFFFFFFF
-    return _join(records, header, payload, rng)
+    out, end = _join(records, header, payload, rng)
+    tls = state.tls[slot]
+    _write_tls(out, end, payload, np.where(tls, 2 * slot + up, -1))
+    for i in np.flatnonzero(~tls & (rng.random(n) < 0.1)):
+        text = slice(end[i] - payload[i], end[i])
+        out[text] = _LETTERS[out[text]]
+    return out
 
 
 def _checksum(records: np.ndarray) -> np.ndarray:
@@ -201,23 +211,31 @@ def _checksum(records: np.ndarray) -> np.ndarray:
     return 0xFFFF - ((total & 0xFFFF) + (total >> 16))
 
 
-def _join(records: np.ndarray, header: np.ndarray, payload: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Put headers and random payloads one after the other."""
+def _join(
+    records: np.ndarray, header: np.ndarray, payload: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Put headers and random payloads one after the other; give the bytes, and where each packet ends."""
     size = _BEFORE_TCP + header + payload
     end = np.cumsum(size)
     out = np.frombuffer(bytearray(rng.bytes(int(end[-1]))), np.uint8)
-    start = end - size
     rows = records.view(np.uint8).reshape(len(records), -1)
     for length in (8, 20, 32):
         these = np.flatnonzero(header == length)
         width = _BEFORE_TCP + length
-        out[start[these, None] + np.arange(width)] = rows[these, :width]
-    chance = np.where(payload >= 5, rng.random(len(records)), 1)
-    body = end - payload
-    tls = np.flatnonzero(chance < 0.25)
-    record = np.full((len(tls), 5), [23, 3, 3, 0, 0], np.int64)
-    record[:, 3], record[:, 4] = np.divmod(payload[tls] - 5, 256)
-    out[body[tls, None] + np.arange(5)] = record
-    for i in np.flatnonzero((chance >= 0.25) & (chance < 0.35)):
-        out[body[i] : end[i]] = _LETTERS[out[body[i] : end[i]]]
-    return out
+        out[(end - size)[these, None] + np.arange(width)] = rows[these, :width]
+    return out, end
+
+
+def _write_tls(out: np.ndarray, end: np.ndarray, payload: np.ndarray, stream: np.ndarray) -> None:
+    """Write the heads of TLS records into the payloads of each stream (-1 for none)."""
+    these = np.flatnonzero((stream >= 0) & (payload > 0))
+    these = these[np.argsort(stream[these], kind="stable")]
+    if not len(these):
+        return
+    # a record ends with a segment that is not full, with the stream, or before it is too long
+    last = (payload[these] < _LONGEST) | (np.diff(stream[these], append=-1) != 0) | (np.arange(len(these)) % 11 == 10)
+    first = np.flatnonzero(np.append(True, last[:-1]))
+    head = np.full((len(first), 5), [23, 3, 3, 0, 0])
+    head[:, 3], head[:, 4] = np.divmod(np.add.reduceat(payload[these], first) - 5, 256)
+    start = (end - payload)[these[first]]
+    out[start[:, None] + np.arange(5)] = head

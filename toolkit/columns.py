@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias, get_args, get_type_hints
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -46,8 +46,29 @@ class Columns(NamedTuple):
     @classmethod
     def empty(cls) -> Columns:
         """Make a table of no packet."""
-        hints = get_type_hints(cls).values()
-        return cls(*(np.empty(0, get_args(get_args(hint)[1])[0]) for hint in hints))
+        return cls(
+            time=np.empty(0, np.int64),
+            src=np.empty(0, np.int32),
+            dst=np.empty(0, np.int32),
+            protocol=np.empty(0, np.uint8),
+            src_port=np.empty(0, np.uint16),
+            dst_port=np.empty(0, np.uint16),
+            ip_length=np.empty(0, np.int32),
+            ttl=np.empty(0, np.uint8),
+            tcp_seq=np.empty(0, np.uint32),
+            tcp_ack=np.empty(0, np.uint32),
+            tcp_flags=np.empty(0, np.uint16),
+            payload_length=np.empty(0, np.int32),
+            payload_captured=np.empty(0, np.int32),
+            tls_type=np.empty(0, np.uint8),
+            ip_id=np.empty(0, np.uint16),
+            marks=np.empty(0, np.uint8),
+            number=np.empty(0, np.uint32),
+            frame_offset=np.empty(0, np.int64),
+            frame_length=np.empty(0, np.int32),
+            frame_captured=np.empty(0, np.int32),
+            payload_start=np.empty(0, np.int32),
+        )
 
     @classmethod
     def concatenate(cls, tables: list[Columns]) -> Columns:
