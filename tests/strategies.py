@@ -159,9 +159,9 @@ def to_dict(packet: Packet) -> dict[str, Any]:
         "type": "IPv6" if ":" in packet.src else "IPv4",
         "src": packet.src,
         "dst": packet.dst,
-        "len": packet.ip_length,
+        "len": packet.ip_length - (40 if ":" in packet.src else 0),  # the field of the header: of IPv6 without it
         "ttl": packet.ttl,
-        "proto": {TCP: "TCP", UDP: "UDP", ICMP: "ICMP", ICMP6: "ICMP"}[packet.protocol],
+        "proto": {TCP: "TCP", UDP: "UDP", ICMP: "ICMP", ICMP6: "ICMPV6"}[packet.protocol],
         "time": f"{'-' if packet.time_ns < 0 else ''}{seconds}.{nanoseconds:09}",
         "tcp_info": tcp_info,
         "tls_info": tls_info,

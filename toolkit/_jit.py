@@ -8,12 +8,15 @@ import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import numba
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+Int: TypeAlias = Any
+"""An integer in a kernel: a machine word there, which mypy takes for an `int` or for one of numpy's by turns."""
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
@@ -21,30 +24,44 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 
     numba puts its cache beside the source, else into the user's cache folder (`NUMBA_CACHE_DIR` overrides both).
     Where it may write to neither it raises; we then give it a private temporary folder, since a second of compilation
-    at each start is no reason not to run.
+    at each start is no reason not to run. Without even that, nothing is kept.
 
     numba renews a cached kernel when the *file* of that kernel changes, not when a kernel it calls from another file
     does. So kernels call only kernels of their own module.
     """
     try:
-        return numba.njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
+        return _compile(function, cache=True)
     except RuntimeError:  # "no locator available": neither place can be written
-        before = numba.config.CACHE_DIR
-        numba.config.CACHE_DIR = str(_private_folder())
+        folder = _private_folder()
+        if folder is None:
+            return _compile(function, cache=False)
+        config: Any = numba.config  # its settings are not declared
+        before = config.CACHE_DIR
+        config.CACHE_DIR = str(folder)
         try:
-            return numba.njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
+            return _compile(function, cache=True)
         finally:
-            numba.config.CACHE_DIR = before
+            config.CACHE_DIR = before
 
 
-def _private_folder() -> Path:
-    """Give a folder under the temporary one that only this user can write: cached code is run as it is found."""
+def _compile(function: Callable[P, R], *, cache: bool) -> Callable[P, R]:
+    compiled: Callable[P, R] = numba.njit(cache=cache, nogil=True)(function)
+    return compiled
+
+
+def _private_folder() -> Path | None:
+    """Give a folder under the temporary one that only this user can write: cached code is run as it is found.
+
+    None where there is no such folder, or someone else made one of its name.
+    """
     user = str(os.getuid()) if hasattr(os, "getuid") else getpass.getuser()
-    folder = Path(tempfile.gettempdir()) / f"traffic-toolkit-{user}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.lstat()
-    if hasattr(os, "getuid") and (
-        not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077
-    ):
-        return Path(tempfile.mkdtemp(prefix="traffic-toolkit-"))
-    return folder
+    try:
+        folder = Path(tempfile.gettempdir()) / f"traffic-toolkit-{user}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+    except OSError:
+        return None
+    if not hasattr(os, "getuid"):
+        return folder
+    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
+    return folder if ours and os.access(folder, os.W_OK) else None

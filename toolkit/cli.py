@@ -334,5 +334,7 @@ def _errors() -> Iterator[None]:
             yield
         except ToolkitError as error:
             raise click.ClickException(str(error)) from error
+        except BrokenPipeError:
+            raise  # `toolkit ... | head`: click ends quietly
         except OSError as error:
             raise click.ClickException(f"{error.filename or 'output'}: {error.strerror or error}") from error

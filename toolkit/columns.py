@@ -73,11 +73,12 @@ class Columns(NamedTuple):
     @classmethod
     def concatenate(cls, tables: list[Columns]) -> Columns:
         """Put tables one after the other."""
-        return cls(*(np.concatenate(parts) for parts in zip(*tables, strict=True)))
+        return cls._make(np.concatenate(parts) for parts in zip(*tables, strict=True))
 
     def take(self, rows: Rows) -> Columns:
         """Give some of the rows, in the order asked for."""
-        taken = Columns(*(column[rows] for column in self))
+        # every other row as a view would have the kernels compiled once more, for arrays with gaps
+        taken = Columns._make(np.ascontiguousarray(column[rows]) for column in self)
         taken.freeze()
         return taken
 

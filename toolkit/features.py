@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import SupportsIndex, overload
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from toolkit._jit import kernel
+from toolkit._jit import Int, kernel
 from toolkit.columns import Columns
 from toolkit.entropy import entropy_of
-from toolkit.hosts import Networks
+from toolkit.hosts import Networks, parse_networks
 from toolkit.trace import Trace
-from toolkit.windows import Remainder, Windows, client_windows
+from toolkit.windows import Remainder, Windows, client_windows, nanoseconds
 
 INTERVAL_EDGES = (1_000, 10_000, 100_000, 1_000_000)
 """Upper edges of the interval bins, in microseconds."""
@@ -66,14 +67,18 @@ class FeatureTable(tuple[Feature, ...]):
 
     __slots__ = ()
 
-    def __getitem__(self, key: object) -> Feature:  # type: ignore[override]
+    @overload
+    def __getitem__(self, key: str | SupportsIndex) -> Feature: ...
+    @overload
+    def __getitem__(self, key: slice) -> tuple[Feature, ...]: ...
+    def __getitem__(self, key: str | SupportsIndex | slice) -> Feature | tuple[Feature, ...]:
         """Give a feature by its name or its place."""
         if isinstance(key, str):
             for feature in self:
                 if feature.name == key:
                     return feature
             raise KeyError(f"no feature {key!r}: see toolkit.FEATURES")
-        return super().__getitem__(key)  # type: ignore[index,return-value]
+        return super().__getitem__(key)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -241,9 +246,11 @@ def client_features(
     >>> bool(table["mean_entropy_down"].between(0, 8).all())
     True
     """
-    feature_names(features)  # complain before the work
-    windows = client_windows(trace, clients, packet_window, time_window=time_window, remainder=remainder)
-    return window_features(windows, clients, features)
+    chosen = feature_names(features)
+    networks = parse_networks(clients)
+    nanoseconds(time_window)  # None would leave out a level of the index
+    windows = client_windows(trace, networks, packet_window, time_window=time_window, remainder=remainder)
+    return compute(windows, trace.client_rank(networks)[0] < len(networks), chosen)
 
 
 def addresses(trace: Trace, inside: npt.NDArray[np.bool_]) -> tuple[set[str], set[str]]:
@@ -296,39 +303,48 @@ def _compute(
     inside: npt.NDArray[np.bool_],
     entropy: npt.NDArray[np.float64],
     interval_edges: npt.NDArray[np.int64],
-    slots: int,
+    slots: Int,
     out: npt.NDArray[np.float64],
 ) -> None:
     """Fill one row of `out` a window. Arrays of two rows are for up (0) and down (1)."""
     # sequence numbers and lengths seen in this window and direction; a slot is taken if it has the window's stamp
-    mask = slots - 1
+    mask = np.uint64(slots - 1)
     seen = np.empty(slots, np.int64)
     seen_stamp = np.full(slots, -1, np.int64)
     length_key = np.empty(slots, np.int64)
     length_count = np.empty(slots, np.int64)
     length_stamp = np.full(slots, -1, np.int64)
-    used = np.empty(slots, np.int64)
+    used = np.empty(slots, np.uint64)
+    packets = np.empty(2, np.int64)
+    tcp = np.empty(2, np.int64)
+    last = np.empty(2, np.int64)
+    fresh = np.empty(2, np.int64)
+    gap_seconds = np.empty(2, np.int64)
+    gap_rest = np.empty(2, np.int64)
+    length_sum = np.empty(2, np.int64)
+    acks = np.empty(2, np.int64)
+    pushes = np.empty(2, np.int64)
+    entropy_sum, entropy_max, entropy_min = np.empty(2), np.empty(2), np.empty(2)
+    gap_bins = np.empty((4, 2), np.int64)
+    length_bins = np.empty((15, 2), np.int64)
+    top = np.empty((2, 2), np.int64)  # rank, direction
+    top_count = np.empty((2, 2), np.int64)
     for w in range(len(start)):
-        packets = np.zeros(2, np.int64)
-        tcp = np.zeros(2, np.int64)
-        entropy_sum = np.zeros(2)
-        entropy_max = np.zeros(2)
-        entropy_min = np.full(2, 8.0)
-        last = np.zeros(2, np.int64)
-        fresh = np.zeros(2, np.int64)
-        gap_seconds = np.zeros(2, np.int64)
-        gap_rest = np.zeros(2, np.int64)
-        gap_bins = np.zeros((4, 2), np.int64)
-        length_sum = np.zeros(2, np.int64)
-        length_bins = np.zeros((15, 2), np.int64)
-        acks = np.zeros(2, np.int64)
-        pushes = np.zeros(2, np.int64)
+        for d in range(2):
+            packets[d] = tcp[d] = last[d] = fresh[d] = gap_seconds[d] = gap_rest[d] = 0
+            length_sum[d] = acks[d] = pushes[d] = 0
+            entropy_sum[d] = entropy_max[d] = 0.0
+            entropy_min[d] = 8.0
+        gap_bins[:] = 0
+        length_bins[:] = 0
+        top[:] = 0
+        top_count[:] = 0
         n_used = 0
         for i in range(start[w], stop[w]):
-            row = order[i]
+            row = np.uint64(order[i])  # unsigned: numba would look whether it counts from the end
             is_tcp = columns.protocol[row] == 6
             for d in range(2):
-                host = columns.src[row] if d == 0 else columns.dst[row]
+                host = np.uint64(columns.src[row] if d == 0 else columns.dst[row])
                 if not inside[host]:
                     continue
                 packets[d] += 1
@@ -342,9 +358,9 @@ def _compute(
                     entropy_min[d] = min(entropy_min[d], value)
                 # gaps between packets with new sequence numbers
                 key = (np.int64(columns.tcp_seq[row]) << 1) | d
-                slot = np.int64((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & mask
+                slot = ((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & mask
                 while seen_stamp[slot] == w and seen[slot] != key:
-                    slot = (slot + 1) & mask
+                    slot = (slot + np.uint64(1)) & mask
                 if seen_stamp[slot] != w:
                     seen_stamp[slot] = w
                     seen[slot] = key
@@ -370,9 +386,9 @@ def _compute(
                 if whole == 0 or length % 1500:
                     length_bins[length % 1500 // 100, d] += 1
                 key = (length << 1) | d
-                slot = np.int64((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & mask
+                slot = ((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & mask
                 while length_stamp[slot] == w and length_key[slot] != key:
-                    slot = (slot + 1) & mask
+                    slot = (slot + np.uint64(1)) & mask
                 if length_stamp[slot] != w:
                     length_stamp[slot] = w
                     length_key[slot] = key
@@ -385,8 +401,6 @@ def _compute(
                     acks[d] += 1
                     if flags & 8:
                         pushes[d] += 1
-        top = np.zeros((2, 2), np.int64)  # rank, direction
-        top_count = np.zeros((2, 2), np.int64)
         for u in range(n_used):
             slot = used[u]
             length, d, count = length_key[slot] >> 1, length_key[slot] & 1, length_count[slot]

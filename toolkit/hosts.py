@@ -33,11 +33,14 @@ class Hosts:
         self.family = family
 
     @classmethod
-    def from_strings(cls, addresses: Sequence[str]) -> Hosts:
-        """Parse addresses written as text."""
+    def from_strings(cls, addresses: Sequence[str]) -> tuple[Hosts, npt.NDArray[np.int32]]:
+        """Parse addresses written as text, and give the number of each: one may be written in several ways."""
+        numbers: dict[tuple[int, int], int] = {}
         parsed = [ipaddress.ip_address(address) for address in addresses]
-        words = np.array([(int(a) >> 64, int(a) & _LOW) for a in parsed], np.uint64).reshape(-1, 2)
-        return cls(words, np.array([a.version for a in parsed], np.uint8))
+        number_of = [numbers.setdefault((address.version, int(address)), len(numbers)) for address in parsed]
+        words = np.array([(value >> 64, value & _LOW) for _, value in numbers], np.uint64).reshape(-1, 2)
+        hosts = cls(words, np.array([version for version, _ in numbers], np.uint8))
+        return hosts, np.array(number_of, np.int32)
 
     def __len__(self) -> int:
         return len(self.family)

@@ -6,7 +6,9 @@ import dataclasses
 import hashlib
 import html
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -105,7 +107,7 @@ class Trace:
     >>> len(data) < len(trace)
     True
     >>> data.packets["payload_length"].min()
-    np.int32(1)
+    np.int32(11)
     """
 
     def __init__(
@@ -160,11 +162,19 @@ class Trace:
         """All columns, as the kernels take them."""
         return self._columns
 
-    @cached_property
+    @property
     def packets(self) -> pd.DataFrame:
-        """One row a packet, in file order (see DESIGN, "data model"); built at the first use, without a copy."""
+        """One row a packet, in file order (see DESIGN, "data model"); it shares the bytes of the columns.
+
+        What is done to the DataFrame does not change the trace: pandas 3 copies what is written to, pandas 2 refuses to
+        write into a column (add one instead, or take a ``.copy()``).
+        """
+        return self._frame.copy(deep=False)
+
+    @cached_property
+    def _frame(self) -> pd.DataFrame:
         columns: dict[str, Any] = dict(self._columns._asdict())
-        columns["time"] = pd.DatetimeIndex(self._columns.time.view("M8[ns]")).tz_localize("UTC")
+        columns["time"] = pd.DatetimeIndex(self._columns.time, dtype="datetime64[ns, UTC]", copy=False)
         hosts = pd.Index(self.hosts, dtype=object)
         for end in ("src", "dst"):
             columns[end] = pd.Categorical.from_codes(columns[end], categories=hosts)
@@ -175,6 +185,11 @@ class Trace:
     def hosts(self) -> tuple[str, ...]:
         """The unique addresses, in order of first appearance in the capture."""
         return self._hosts.names
+
+    @property
+    def host_count(self) -> int:
+        """How many `hosts` there are, without writing out their names."""
+        return len(self._hosts)
 
     def host_families(self) -> list[int]:
         """4 or 6 for each of `hosts`."""
@@ -260,13 +275,19 @@ class Trace:
         i
             Row, from 0; negative from the end.
         """
+        captured = int(self._columns.payload_captured[i])
+        if not captured:  # it may lie at the very end of the last buffer
+            return memoryview(b"")
         offset = int(self._columns.frame_offset[i])
         part = int(np.searchsorted(self._bases, offset, side="right")) - 1
         first = offset - int(self._bases[part]) + int(self._columns.payload_start[i])
-        return memoryview(self._data[part])[first : first + int(self._columns.payload_captured[i])]
+        return self._data[part].data[first : first + captured]
 
     def __getitem__(self, rows: slice | npt.ArrayLike) -> Trace:
         """Select rows by a boolean mask (one value a packet), a slice or an array of row numbers.
+
+        A mask that is a Series goes by its index if that has the row numbers in another order, as after sorting
+        `packets`.
 
         Raises
         ------
@@ -276,10 +297,14 @@ class Trace:
             For a single number: ``trace.packets.iloc[i]`` gives that packet.
         """
         if isinstance(rows, slice):
-            return self._take(rows, f"rows {rows.start}:{rows.stop}:{rows.step}")
-        index = np.asarray(rows)
+            bounds = [rows.start, rows.stop] if rows.step is None else [rows.start, rows.stop, rows.step]
+            return self._take(rows, "rows " + ":".join("" if bound is None else str(bound) for bound in bounds))
+        index = np.asarray(self._by_row(rows))
         if index.ndim != 1:
-            raise TypeError(f"rows must be a mask, a slice or a list of row numbers, got {rows!r}")
+            raise TypeError(
+                f"rows must be a mask, a slice or a list of row numbers, got {rows!r} "
+                "(`trace.packets.iloc[i]` gives one packet, `trace.packets[name]` one column)"
+            )
         if index.dtype == bool:
             if len(index) != len(self):
                 raise IndexError(f"a mask must have one value a packet, {len(self)}, got {len(index)}")
@@ -287,6 +312,16 @@ class Trace:
         if len(index) and not np.issubdtype(index.dtype, np.integer):
             raise TypeError(f"row numbers must be integers, got {index.dtype}")
         return self._take(index.astype(np.intp), "rows by number")
+
+    def _by_row(self, mask: Any) -> Any:
+        """Bring a Series of booleans made from a sorted `packets` back into the order of the rows."""
+        if isinstance(mask, pd.Series) and mask.dtype == bool and pd.api.types.is_integer_dtype(mask.index.dtype):
+            rows = pd.RangeIndex(len(self))
+            if not mask.index.equals(rows):
+                ordered = mask.sort_index()
+                if ordered.index.equals(rows):
+                    return ordered
+        return mask
 
     def _take(self, rows: Any, operation: str) -> Trace:
         columns = self._columns.take(rows)
@@ -335,8 +370,8 @@ class Trace:
         payload_only
             Keep only packets with at least one byte of payload on the wire.
         where
-            Anything else: an expression over the columns of `packets`, as of `pandas.DataFrame.eval`, or a function
-            from that DataFrame to a boolean mask.
+            Anything else: an expression over the columns of `packets`, as of `pandas.DataFrame.eval` (``@name`` is a
+            variable of yours), or a function from that DataFrame to a boolean mask.
 
         Raises
         ------
@@ -358,10 +393,10 @@ class Trace:
         keep = np.ones(len(self), bool)
         said = []
         if clients is not None:
-            rank, networks = self.client_rank(clients)
-            inside = rank < networks
+            networks = parse_networks(clients)
+            inside = self.client_rank(networks)[0] < len(networks)
             keep &= inside[self._columns.src] | inside[self._columns.dst]
-            said.append(f"clients={[str(network) for network in parse_networks(clients)]}")
+            said.append(f"clients={[str(network) for network in networks]}")
         if protocol is not None:
             keep &= self._columns.protocol == _protocol_number(protocol)
             said.append(f"protocol={protocol!r}")
@@ -380,28 +415,30 @@ class Trace:
             keep &= self._columns.payload_length > 0
             said.append("payload_only=True")
         if where is not None:
-            mask = np.asarray(self.packets.eval(where) if isinstance(where, str) else where(self.packets))
+            # `level`: the variables in an expression are those of who called us
+            found = self.packets.eval(where, level=1) if isinstance(where, str) else where(self.packets)
+            mask = np.asarray(self._by_row(found))
             if mask.dtype != bool or mask.shape != keep.shape:
                 raise ValueError(f"`where` must give one boolean a packet, got {mask.dtype} of shape {mask.shape}")
             keep &= mask
             said.append(f"where={where!r}" if isinstance(where, str) else "where=<function>")
         return self._take(keep, f"select({', '.join(said)})")
 
-    def _nanoseconds(self, name: str, moment: Moment) -> int:
-        if isinstance(moment, str):
-            try:
-                moment = pd.Timedelta(moment)
-            except ValueError:
-                try:
-                    moment = pd.Timestamp(moment)
-                except ValueError:
-                    raise ValueError(f"`{name}` must be a time or a duration such as '60s', got {moment!r}") from None
-        if isinstance(moment, bool | int | float):
-            raise TypeError(f"`{name}` must be a time or a duration such as '60s', got the number {moment!r}")
-        if isinstance(moment, np.timedelta64) or type(moment).__name__ in ("timedelta", "Timedelta"):
-            return self._bounds[0] + int(pd.Timedelta(moment).as_unit("ns").value)
-        stamp = pd.Timestamp(moment)
-        return int((stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp).as_unit("ns").value)
+    def _nanoseconds(self, name: str, moment: Any) -> int:
+        wanted = f"`{name}` must be a time such as '2020-01-01 12:00' or a duration such as '60s', got {moment!r}"
+        if isinstance(moment, timedelta | np.timedelta64):
+            found: pd.Timestamp | pd.Timedelta = pd.Timedelta(moment)
+        elif isinstance(moment, bool | int | float | np.number):
+            raise TypeError(wanted)
+        elif isinstance(moment, str):
+            found = _moment(moment, wanted)
+        else:
+            found = pd.Timestamp(moment)
+        if pd.isna(found):
+            raise ValueError(wanted)
+        # in whole numbers, since an end in the year 9999 is more than 64 bits of nanoseconds
+        value = int(found.asm8.astype(np.int64)) * _NANOSECONDS[found.unit]
+        return value if isinstance(found, pd.Timestamp) else self._bounds[0] + value
 
     def health(self) -> Health:
         """Look for what would bias an analysis: cut packets, offload, a clock that goes back, one-sided connections.
@@ -438,7 +475,9 @@ class Trace:
             "first packet": str(self.start),
             "duration": f"{self.duration.total_seconds():,.3f} s",
             "protocols": ", ".join(
-                f"{names.get(int(n), f'protocol {n}')} {counts[n]:,}" for n in np.argsort(-counts) if counts[n]
+                f"{names.get(n, f'protocol {n}')} {counts[n]:,}"
+                for n in np.argsort(-counts, kind="stable").tolist()
+                if counts[n]
             ),
             "payload bytes": f"{int(length.sum(dtype=np.int64)):,}",
         }
@@ -455,6 +494,8 @@ class Trace:
 
 def concat(traces: Iterable[Trace]) -> Trace:
     """Join traces, one after the other, hosts in common. Packets are not sorted by time.
+
+    Parts of one capture share its bytes as before, and its `Source` is there once.
 
     Raises
     ------
@@ -473,29 +514,71 @@ def concat(traces: Iterable[Trace]) -> Trace:
         raise ValueError("`traces` must hold at least one trace, got none")
     words = np.concatenate([part._hosts.words for part in parts])
     family = np.concatenate([part._hosts.family for part in parts])
-    keys = np.rec.fromarrays([words[:, 0], words[:, 1], family])  # type: ignore[call-overload]
+    keys = np.rec.fromarrays([words[:, 0], words[:, 1], family])
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int32)  # keep the order of first appearance
     rank[np.argsort(first)] = np.arange(len(first), dtype=np.int32)
     renumber = rank[inverse]
     hosts = Hosts(words, family).take(np.sort(first))
     tables = []
+    data: dict[int, tuple[Array, int]] = {}  # each buffer once, and where it starts
     start_host = base = 0
     for part in parts:
         here = renumber[start_host : start_host + len(part._hosts)]
         columns = part._columns
-        tables.append(
-            columns._replace(
-                src=here[columns.src], dst=here[columns.dst], frame_offset=columns.frame_offset + np.int64(base)
-            )
-        )
+        for piece in part._data:
+            if id(piece) not in data:
+                data[id(piece)] = piece, base
+                base += len(piece)
+        offset = columns.frame_offset
+        if part._data:
+            moved = np.array([data[id(piece)][1] for piece in part._data], np.int64) - part._bases[:-1]
+            # a packet without payload may lie at the very end of the last buffer
+            offset = offset + moved[np.searchsorted(part._bases[1:-1], offset, side="right")]
+        tables.append(columns._replace(src=here[columns.src], dst=here[columns.dst], frame_offset=offset))
         start_host += len(part._hosts)
-        base += sum(len(piece) for piece in part._data)
     columns = Columns.concatenate(tables)
     columns.freeze()
-    data = tuple(piece for part in parts for piece in part._data)
-    sources = tuple(source for part in parts for source in part.sources)
-    return Trace(columns, hosts, data, sources, history=(f"concat of {len(parts)} traces",))
+    sources = {id(source): source for part in parts for source in part.sources}
+    steps = dict.fromkeys(step for part in parts for step in part.history)
+    return Trace(
+        columns,
+        hosts,
+        tuple(piece for piece, _ in data.values()),
+        tuple(sources.values()),
+        history=(*steps, f"concat of {len(parts)} traces: {len(columns.time)} packets"),
+    )
+
+
+_NANOSECONDS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number without a unit, which pandas would take for nanoseconds."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def has_year(text: str) -> bool:
+    """Whether a text may be a whole date; pandas takes "12:00" for noon of the day on which it is asked."""
+    return re.search(r"\d{4}", text) is not None
+
+
+def _moment(text: str, wanted: str) -> pd.Timestamp | pd.Timedelta:
+    if is_number(text):
+        raise ValueError(wanted)
+    try:
+        return pd.Timedelta(text)
+    except ValueError:
+        if not has_year(text):
+            raise ValueError(wanted) from None
+    try:
+        return pd.Timestamp(text)
+    except ValueError:
+        raise ValueError(wanted) from None
 
 
 def _protocol_number(protocol: str | int) -> int:
@@ -503,8 +586,8 @@ def _protocol_number(protocol: str | int) -> int:
         if protocol.lower() not in PROTOCOLS:
             raise ValueError(f"`protocol` must be a number or one of {', '.join(PROTOCOLS)}, got {protocol!r}")
         return PROTOCOLS[protocol.lower()]
-    if isinstance(protocol, bool) or not 0 <= protocol <= 255:
-        raise ValueError(f"`protocol` must be from 0 to 255, got {protocol!r}")
+    if isinstance(protocol, bool) or not isinstance(protocol, int | np.integer) or not 0 <= protocol <= 255:
+        raise ValueError(f"`protocol` must be a name or a number from 0 to 255, got {protocol!r}")
     return int(protocol)
 
 

@@ -23,13 +23,14 @@ Where they depart from the original code, on purpose (its own documentation says
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any, TypeAlias, overload
 
 import numpy as np
 
 from toolkit.capture.dictionaries import nanoseconds_of, seconds_text
 from toolkit.features import FEATURES, addresses, compute, feature_names
-from toolkit.hosts import Networks
+from toolkit.hosts import Networks, parse_networks
 from toolkit.lengths import cluster_lengths
 from toolkit.trace import Trace
 from toolkit.windows import Windows, client_windows, shift_to, time_order
@@ -201,9 +202,10 @@ def window_packets_time_series(packets: Packets, chronological_window: float, so
     rows = rows[by_window]
     edges = np.searchsorted(number[by_window], np.arange(count + 1, dtype=np.uint64))
     if isinstance(packets, Trace):
-        return [packets[rows[a:b]] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        nothing = packets[rows[:0]]  # the same for all windows that hold nothing
+        return [packets[rows[a:b]] if a < b else nothing for a, b in pairwise(edges)]
     sorted_packets = [packets[row] for row in rows.tolist()]
-    return [sorted_packets[a:b] for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)]
+    return [sorted_packets[a:b] for a, b in pairwise(edges.tolist())]
 
 
 def group_packets_by_ip_fixed_size(
@@ -235,17 +237,17 @@ def group_packets_by_ip_fixed_size(
     --------
     >>> import toolkit
     >>> groups = group_packets_by_ip_fixed_size(toolkit.load_example("obfs4"), ["10.77.0.0/24"], 50)
-    >>> {client for client, target in groups}
-    {'10.77.0.11', '10.77.0.12', '10.77.0.13'}
+    >>> sorted({client for client, target in groups})
+    ['10.77.0.11', '10.77.0.12', '10.77.0.13']
     """
     window_packets_fixed_size([], window_size)  # complains of the size
     trace = _trace(packets)
     if _none(clients) or not len(trace):
         return {}
-    rank, networks = trace.client_rank(clients, missing_ok=True)
-    if not (rank < networks).any():
+    networks = parse_networks(clients)
+    if not (trace.client_rank(networks, missing_ok=True)[0] < len(networks)).any():
         return {}
-    groups = client_windows(trace, clients, max(len(trace), 1), remainder="keep")  # each pair whole
+    groups = client_windows(trace, networks, max(len(trace), 1), remainder="keep")  # each pair whole
     assert groups.client is not None
     assert groups.target is not None
     result: dict[tuple[str, str], list[Any]] = {}
@@ -290,7 +292,8 @@ def get_window_stats(
     >>> sorted(stats)
     ['push_ratio_down', 'push_ratio_up', 'up_down_ratio']
     """
-    wanted = list(feature_selection or ()) or None
+    one = isinstance(feature_selection, str)
+    wanted = [str(feature_selection)] if one else list(feature_selection or ()) or None
     for name in wanted or ():
         if name not in FEATURES.sets:
             raise ValueError(f"`feature_selection` must be of {', '.join(FEATURES.sets)}, got {name!r}")

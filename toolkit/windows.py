@@ -5,17 +5,18 @@ The definitions are in the docstrings; they hold to the nanosecond.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from toolkit._jit import kernel
-from toolkit.hosts import Networks
-from toolkit.trace import Trace
+from toolkit._jit import Int, kernel
+from toolkit.hosts import Networks, parse_networks
+from toolkit.trace import Trace, has_year, is_number
 
 Remainder: TypeAlias = Literal["drop", "keep"]
 Grouping: TypeAlias = Literal["trace", "pair"]
@@ -23,9 +24,11 @@ Index: TypeAlias = npt.NDArray[np.int32]
 Numbers: TypeAlias = npt.NDArray[np.int64]
 
 _CHUNK = 65_536
+_MOST = 1 << 31
+"""More packets than a trace can hold: row numbers have 32 bits."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Windows:
     """Windows of a trace, each a range of `order`.
 
@@ -63,7 +66,8 @@ class Windows:
         return self.order[self.start[i] : self.stop[i]]
 
     def __getitem__(self, i: int) -> Trace:
-        """Window `i` as a trace of its own."""
+        """Window `i` as a trace of its own; negative from the end."""
+        i = operator.index(i)
         return self.trace[self.rows(range(len(self))[i])]
 
     def __iter__(self) -> Iterator[Trace]:
@@ -84,7 +88,9 @@ class Windows:
     def index(self) -> pd.Index[Any]:
         """What tells the windows apart: `client`, `target`, `time_window`, `window`, as far as they were made."""
         hosts = pd.Index(self.trace.hosts, dtype=object)
-        levels, codes, names = [], [], []
+        levels: list[pd.Index[Any]] = []
+        codes: list[npt.NDArray[Any]] = []
+        names: list[str] = []
         for name, host in (("client", self.client), ("target", self.target)):
             if host is not None:
                 levels.append(hosts)
@@ -98,26 +104,29 @@ class Windows:
                 names.append(name)
         if len(names) == 1:
             return pd.Index(self.window, name="window")
-        return pd.MultiIndex(levels=levels, codes=codes, names=names, verify_integrity=False)
+        # (pandas-stubs wants lists of int for the codes)
+        return pd.MultiIndex(levels=cast("Any", levels), codes=cast("Any", codes), names=names, verify_integrity=False)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a window: packets, earliest and latest time."""
-        time = self.trace.column("time")
-        filled = len(self) > 0
-        first = np.minimum.reduceat(time[self.order], self._edges())[::2][: len(self)] if filled else time[:0]
-        last = np.maximum.reduceat(time[self.order], self._edges())[::2][: len(self)] if filled else time[:0]
+        """One row a window: packets, earliest and latest time (NaT for a window of nothing)."""
+        packets = self.stop - self.start
+        first = np.full(len(self), pd.NaT.value, np.int64)
+        last = first.copy()
+        filled = packets > 0
+        if filled.any():
+            time = self.trace.column("time")[self.order[: int(self.stop[-1])]]
+            # start, stop, start, stop, ... of which `reduceat` gives what is from each to the next; no last stop
+            edges = np.stack([self.start[filled], self.stop[filled]], axis=1).ravel()[:-1]
+            first[filled] = np.minimum.reduceat(time, edges)[::2]
+            last[filled] = np.maximum.reduceat(time, edges)[::2]
         return pd.DataFrame(
             {
-                "packets": self.stop - self.start,
+                "packets": packets,
                 "first": pd.to_datetime(first, unit="ns", utc=True),
                 "last": pd.to_datetime(last, unit="ns", utc=True),
             },
             index=self.index,
         )
-
-    def _edges(self) -> Numbers:
-        edges = np.stack([self.start, self.stop], axis=1).ravel()
-        return edges[:-1] if edges[-1] == len(self.order) else edges
 
     def __repr__(self) -> str:
         return f"<Windows: {len(self):,} windows, {self.dropped:,} of {len(self.trace):,} packets in none>"
@@ -190,7 +199,8 @@ def time_windows(
     Raises
     ------
     ValueError
-        If `width` is not a duration of more than zero, or `clients` are given without ``by="pair"`` or the other way.
+        If `width` is not a duration of more than zero, or so short that there are 2^63 windows, or `clients` are given
+        without ``by="pair"`` or the other way.
     NoClientError
         If no client network holds a host of the trace.
 
@@ -209,8 +219,9 @@ def time_windows(
     order = time_order(trace)
     groups = _group(trace, clients, order, duration)
     keep = np.ones(len(groups.key), bool)
-    if partial == "drop" and len(groups.key):
-        keep = groups.key < groups.key.max()
+    if partial == "drop" and len(trace):  # the last of the trace: the clients may have stopped long before
+        time = trace.column("time")
+        keep = groups.key < (int(time.max()) - int(time.min())) // duration
     bounds = groups.bounds
     return Windows(
         trace,
@@ -272,10 +283,11 @@ def client_windows(
     """
     size = _window_size(n)
     _check("remainder", remainder, ("drop", "keep"))
+    networks = parse_networks(clients)
     if time_window is None:
-        groups = _group(trace, clients, None, None)
+        groups = _group(trace, networks, None, None)
     else:
-        groups = _group(trace, clients, time_order(trace), nanoseconds(time_window))
+        groups = _group(trace, networks, time_order(trace), nanoseconds(time_window))
     start, stop, window, group = _cut(groups.bounds, size, remainder == "keep")
     return Windows(
         trace,
@@ -313,13 +325,7 @@ def synchronise(trace: Trace, target: str | pd.Timestamp, *, sort: bool = False)
     >>> synchronise(toolkit.load_example("obfs4"), "2020-01-01").start
     Timestamp('2020-01-01 00:00:00+0000', tz='UTC')
     """
-    if isinstance(target, bool | int | float):
-        raise TypeError(f"`target` must be a time such as '2020-01-01 12:00', got the number {target!r}")
-    stamp = pd.Timestamp(target)
-    if stamp is pd.NaT:
-        raise ValueError(f"`target` must be a time such as '2020-01-01 12:00', got {target!r}")
-    stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp
-    return shift_to(trace, int(stamp.as_unit("ns").value), sort=sort)
+    return shift_to(trace, _absolute(target), sort=sort)
 
 
 def shift_to(trace: Trace, target: int, *, sort: bool) -> Trace:
@@ -339,6 +345,19 @@ def shift_to(trace: Trace, target: int, *, sort: bool) -> Trace:
     return trace.with_time(moved, f"synchronise to {pd.Timestamp(target, tz='UTC')}")
 
 
+def _absolute(target: Any) -> int:
+    wanted = f"`target` must be a time such as '2020-01-01 12:00', got {target!r}"
+    if isinstance(target, bool | int | float | np.number):
+        raise TypeError(wanted)
+    if isinstance(target, str) and not has_year(target):
+        raise ValueError(wanted)
+    stamp = pd.Timestamp(target)
+    if pd.isna(stamp):
+        raise ValueError(wanted)
+    stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp
+    return int(stamp.as_unit("ns").value)
+
+
 def time_order(trace: Trace) -> Index | None:
     """Rows in order of time (stable), or None where they are already."""
     time = trace.column("time")
@@ -347,32 +366,25 @@ def time_order(trace: Trace) -> Index | None:
     return np.argsort(time, kind="stable").astype(np.int32)
 
 
-def nanoseconds(width: str | pd.Timedelta) -> int:
-    """Read a duration of more than zero."""
-    if isinstance(width, bool | int | float | np.number) or (isinstance(width, str) and _is_number(width)):
+def nanoseconds(width: Any) -> int:
+    """Read a duration of more than zero: text with a unit, or an object (of pandas, numpy or the standard library)."""
+    number = isinstance(width, bool | int | float | np.number) and not isinstance(width, np.timedelta64)
+    if number or (isinstance(width, str) and is_number(width)):
         raise ValueError(f"a duration must have a unit, such as '60s' or a pandas.Timedelta, got {width!r}")
     try:
-        value = int(pd.Timedelta(width).as_unit("ns").value)
+        duration = pd.Timedelta(width)
+        value = 0 if pd.isna(duration) else int(duration.as_unit("ns").value)
     except ValueError as error:
         raise ValueError(f"a duration must be such as '60s' or a pandas.Timedelta, got {width!r}: {error}") from None
-    if pd.isna(pd.Timedelta(width)) or value <= 0:
+    if value <= 0:
         raise ValueError(f"a window's duration must be more than 0 s, got {width!r}")
     return value
-
-
-def _is_number(text: str) -> bool:
-    """Whether a text is a number without a unit, which pandas would take for nanoseconds."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _window_size(n: int) -> int:
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise ValueError(f"the number of packets in a window must be an int of 1 or more, got {n!r}")
-    return int(n)
+    return min(int(n), _MOST)
 
 
 def _check(name: str, value: object, allowed: tuple[str, ...]) -> None:
@@ -398,7 +410,11 @@ def _group(trace: Trace, clients: Networks | None, order: Index | None, width: i
         rank, networks = trace.client_rank(clients)
     src, dst = trace.column("src"), trace.column("dst")
     group = np.empty(n, np.int32)
-    t0 = int(time[0 if order is None else order[0]]) if n and width is not None else 0
+    t0 = 0
+    if n and width is not None:
+        t0, latest = (int(time[i if order is None else order[i]]) for i in (0, -1))
+        if (latest - t0) // width > np.iinfo(np.int64).max:
+            raise ValueError(f"windows of {width} ns are too short for a trace of {latest - t0} ns: is a clock wrong?")
     table = np.full(1, -1, np.int32)
     pairs = np.empty((0, 3), np.int32)  # client, target, the group it last had
     found = np.empty((0, 4), np.int64)  # time window, client, target, packets of each group
@@ -442,13 +458,13 @@ def _is_sorted(time: Numbers) -> bool:
 
 
 @kernel
-def _pair_slot(client: int, target: int, mask: int) -> int:
+def _pair_slot(client: Int, target: Int, mask: Int) -> Int:
     mixed = (np.uint64(client) << np.uint64(32) | np.uint64(target)) * np.uint64(0x9E3779B97F4A7C15)
     return np.int64(mixed >> np.uint64(32)) & mask
 
 
 @kernel
-def _enter_pairs(table: Index, pairs: Index, known: int) -> None:
+def _enter_pairs(table: Index, pairs: Index, known: Int) -> None:
     mask = len(table) - 1
     for number in range(known):
         slot = _pair_slot(np.int64(pairs[number, 0]), np.int64(pairs[number, 1]), mask)
@@ -459,13 +475,13 @@ def _enter_pairs(table: Index, pairs: Index, known: int) -> None:
 
 @kernel
 def _assign(
-    first: int, last: int, time: Numbers, t0: int, width: int, order: Index, src: Index, dst: Index,
-    rank: Index, networks: int, table: Index, pairs: Index, n_pairs: int, found: Numbers, n_groups: int, group: Index,
-) -> tuple[int, int]:  # fmt: skip
+    first: Int, last: Int, time: Numbers, t0: Int, width: Int, order: Index, src: Index, dst: Index,
+    rank: Index, networks: Int, table: Index, pairs: Index, n_pairs: Int, found: Numbers, n_groups: Int, group: Index,
+) -> tuple[Int, Int]:  # fmt: skip
     """Give each packet from `first` to `last` the number of its group, -1 for none, and count them."""
     mask = len(table) - 1
     # the end of time window k, as time since t0; unsigned, since the clock may span more than 2^63 ns
-    key = np.int64(-1)
+    key: Int = np.int64(-1)
     key_first = np.uint64(0)
     step = np.uint64(width)
     for i in range(first, last):
@@ -518,7 +534,7 @@ def _assign(
 
 @kernel
 def _sort_by_group(group: Index, place: Numbers, order: Index, out: Index) -> None:
-    """Counting sort, stable: `place` is where the next packet of each group goes."""
+    """Sort by counting, stable: `place` is where the next packet of each group goes."""
     for i in range(len(group)):
         mine = group[i]
         if mine >= 0:
@@ -527,7 +543,7 @@ def _sort_by_group(group: Index, place: Numbers, order: Index, out: Index) -> No
 
 
 @kernel
-def _cut(bounds: Numbers, n: int, keep: bool) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+def _cut(bounds: Numbers, n: Int, keep: bool) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     """Cut groups into windows of `n`: start and stop of each, its number in its group, and its group."""
     total = 0
     for g in range(len(bounds) - 1):

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from toolkit._jit import kernel
+from toolkit._jit import Int, kernel
 from toolkit.capture.framing import Frames
 from toolkit.capture.sources import Bytes
 from toolkit.columns import (
@@ -31,13 +31,16 @@ from toolkit.columns import (
     Columns,
 )
 
+PPI = 192
+"""Link type of frames that say themselves of which link type they are."""
+
 # Counts of frames that are no rows
 NON_IP, UNKNOWN_LINK, NO_HEADER, BAD_HEADER = range(4)
 
 LINK_TYPES = {
     0: "BSD loopback", 1: "Ethernet", 9: "PPP", 12: "raw IP", 14: "raw IP", 50: "PPP (HDLC)", 51: "PPPoE",
     101: "raw IP", 104: "Cisco HDLC", 108: "OpenBSD loopback", 113: "Linux cooked (SLL)", 166: "PPP (pppd)",
-    192: "PPI", 228: "raw IPv4", 229: "raw IPv6", 276: "Linux cooked (SLL2)",
+    PPI: "PPI", 228: "raw IPv4", 229: "raw IPv6", 276: "Linux cooked (SLL2)",
 }  # fmt: skip
 """The link types that can be decoded, by their number in the file."""
 
@@ -51,66 +54,94 @@ class HostTable(NamedTuple):
 
 
 @kernel
-def _short(data: Bytes, position: int) -> int:
+def _short(data: Bytes, position: Int) -> Int:
     """Read a big-endian unsigned 16-bit integer."""
-    return (np.int64(data[position]) << 8) | np.int64(data[position + 1])
+    i = np.uint64(position)  # unsigned: numba would look whether it counts from the end
+    return (np.int64(data[i]) << 8) | np.int64(data[i + np.uint64(1)])
 
 
 @kernel
-def _word(data: Bytes, position: int) -> int:
+def _word(data: Bytes, position: Int) -> Int:
     """Read a big-endian unsigned 32-bit integer."""
-    return (_short(data, position) << 16) | _short(data, position + 2)
+    i = np.uint64(position)
+    return (
+        (np.int64(data[i]) << 24)
+        | (np.int64(data[i + np.uint64(1)]) << 16)
+        | (np.int64(data[i + np.uint64(2)]) << 8)
+        | np.int64(data[i + np.uint64(3)])
+    )
 
 
 @kernel
-def _long(data: Bytes, position: int) -> np.uint64:
+def _long(data: Bytes, position: Int) -> np.uint64:
     return (np.uint64(_word(data, position)) << np.uint64(32)) | np.uint64(_word(data, position + 4))
 
 
 @kernel
-def _from_ethertype(data: Bytes, position: int, end: int) -> int:
+def _from_ethertype(data: Bytes, position: Int, end: Int) -> Int:
     """Find the network layer behind the EtherType at `position`: where it starts, -1 if it is not IP."""
-    while position + 2 <= end:
-        kind = _short(data, position)
-        position += 2
+    return _behind(data, _short(data, position), position + 2, end) if position + 2 <= end else -1
+
+
+@kernel
+def _behind(data: Bytes, kind: Int, position: Int, end: Int) -> Int:
+    """Find the network layer in what starts at `position` and is of the EtherType `kind`."""
+    while True:
         if kind == 0x0800 or kind == 0x86DD:
             return position
         if kind == 0x8100 or kind == 0x88A8 or kind == 0x9100 or kind == 0x9200:
             position += 2  # a VLAN tag; another EtherType follows
         elif kind == 0x8847 or kind == 0x8848:
-            while position + 4 <= end:  # MPLS: labels up to the bottom of the stack, then IP by its version
-                bottom = data[position + 2] & 1
-                position += 4
-                if bottom:
-                    return _by_version(data, position, end)
-            return -1
-        elif kind == 0x8864:  # PPPoE session: 6 bytes, then PPP
-            return _from_ppp(data, position + 6, end) if position < end and data[position] == 0x11 else -1
+            return _from_mpls(data, position, end)
+        elif kind == 0x8864:
+            return _from_pppoe(data, position, end)
         elif kind <= 1500:  # IEEE 802.3: a length; LLC and SNAP may follow
             if position + 8 > end or _short(data, position) != 0xAAAA or data[position + 2] != 3:
                 return -1
             position += 6
         else:
             return -1
+        if position + 2 > end:
+            return -1
+        kind = _short(data, position)
+        position += 2
+
+
+@kernel
+def _from_mpls(data: Bytes, position: Int, end: Int) -> Int:
+    """Find IP, told by its version, behind the labels up to the one at the bottom of the stack."""
+    while position + 4 <= end:
+        bottom = data[position + 2] & 1
+        position += 4
+        if bottom:
+            return _by_version(data, position, end)
     return -1
 
 
 @kernel
-def _by_version(data: Bytes, position: int, end: int) -> int:
+def _from_pppoe(data: Bytes, position: Int, end: Int) -> Int:
+    """Find IP behind 6 bytes of PPPoE, if they are of a session, and PPP."""
+    if position + 6 > end or data[position] != 0x11 or data[position + 1] != 0:
+        return -1
+    return _from_ppp(data, position + 6, end)
+
+
+@kernel
+def _by_version(data: Bytes, position: Int, end: Int) -> Int:
     if position < end and (data[position] >> 4 == 4 or data[position] >> 4 == 6):
         return position
     return -1
 
 
 @kernel
-def _from_ppp(data: Bytes, position: int, end: int) -> int:
+def _from_ppp(data: Bytes, position: Int, end: Int) -> Int:
     """Find IP behind a PPP header, with or without address and control field, with a long or short protocol field."""
     if position + 2 <= end and data[position] == 0xFF and data[position + 1] == 3:
         position += 2
     if position >= end:
         return -1
     if data[position] & 1:  # compressed to one byte
-        kind = np.int64(data[position])
+        kind: Int = np.int64(data[position])
         position += 1
     elif position + 2 <= end:
         kind = _short(data, position)
@@ -120,18 +151,14 @@ def _from_ppp(data: Bytes, position: int, end: int) -> int:
     if kind == 0x21 or kind == 0x57:
         return position
     if kind == 0x281 or kind == 0x283:
-        while position + 4 <= end:
-            bottom = data[position + 2] & 1
-            position += 4
-            if bottom:
-                return _by_version(data, position, end)
+        return _from_mpls(data, position, end)
     return -1
 
 
 @kernel
-def _network(data: Bytes, position: int, end: int, link: int) -> int:
+def _network(data: Bytes, position: Int, end: Int, link: Int) -> Int:
     """Find the IP header of a frame: where it starts, -1 if it has none, -2 for an unknown link type."""
-    if link == 192:  # PPI: a header of its own length, then another link type (little-endian both)
+    if link == PPI:  # a header of its own length, then another link type (little-endian both)
         if position + 8 > end:
             return -1
         size = np.int64(data[position + 2]) | (np.int64(data[position + 3]) << 8)
@@ -139,7 +166,7 @@ def _network(data: Bytes, position: int, end: int, link: int) -> int:
         if size < 8:
             return -1
         position += size
-        if link == 192:
+        if link == PPI:
             return -2
     if link == 1:
         return _from_ethertype(data, position + 12, end)
@@ -147,14 +174,7 @@ def _network(data: Bytes, position: int, end: int, link: int) -> int:
         return _from_ethertype(data, position + 14, end)
     if link == 276:
         # the protocol comes first, and is followed by the rest of a header of 20 bytes
-        if position + 20 > end:
-            return -1
-        kind = _short(data, position)
-        if kind == 0x0800 or kind == 0x86DD:
-            return position + 20
-        if kind == 0x8100 or kind == 0x88A8 or kind == 0x9100 or kind == 0x9200:
-            return _from_ethertype(data, position + 22, end)
-        return -1
+        return _behind(data, _short(data, position), position + 20, end) if position + 20 <= end else -1
     if link == 12 or link == 14 or link == 101 or link == 228 or link == 229:
         return position if position < end else -1
     if link == 0 or link == 108:
@@ -178,21 +198,21 @@ def _network(data: Bytes, position: int, end: int, link: int) -> int:
             position += 2
         return _from_ppp(data, position, end)
     if link == 51:  # PPPoE without the Ethernet header
-        return _from_ppp(data, position + 6, end)
+        return _from_pppoe(data, position, end)
     if link == 104:
         return _from_ethertype(data, position + 2, end)
     return -2
 
 
 @kernel
-def _slot(high: np.uint64, low: np.uint64, family: int) -> int:
+def _slot(high: np.uint64, low: np.uint64, family: Int) -> Int:
     """Mix an address into 32 bits, of which the lowest choose the slot."""
     mixed = (low ^ (high * np.uint64(0x9E3779B97F4A7C15)) ^ np.uint64(family)) * np.uint64(0xD6E8FEB86659FD93)
     return np.int64(mixed >> np.uint64(32))
 
 
 @kernel
-def _host(hosts: HostTable, count: int, high: np.uint64, low: np.uint64, family: int) -> int:
+def _host(hosts: HostTable, count: Int, high: np.uint64, low: np.uint64, family: Int) -> Int:
     """Give the number of a host; `count` if it is new (it is then entered)."""
     mask = len(hosts.slots) - 1
     slot = _slot(high, low, family) & mask
@@ -210,7 +230,7 @@ def _host(hosts: HostTable, count: int, high: np.uint64, low: np.uint64, family:
 
 
 @kernel
-def enter_hosts(hosts: HostTable, known: int) -> None:
+def enter_hosts(hosts: HostTable, known: Int) -> None:
     """Enter the first `known` hosts into empty slots, after the table has grown."""
     mask = len(hosts.slots) - 1
     for number in range(known):
@@ -221,7 +241,7 @@ def enter_hosts(hosts: HostTable, known: int) -> None:
 
 
 @kernel
-def _tls(data: Bytes, position: int, captured: int) -> int:
+def _tls(data: Bytes, position: Int, captured: Int) -> Int:
     """Content type of the TLS record that starts at `position`, 0 if none does."""
     if captured < 5:
         return 0
@@ -237,15 +257,15 @@ def _tls(data: Bytes, position: int, captured: int) -> int:
 
 @kernel
 def decode(
-    data: Bytes, frames: Frames, count: int, first: int, columns: Columns, row: int, hosts: HostTable, known: int,
+    data: Bytes, frames: Frames, count: Int, first: Int, columns: Columns, row: Int, hosts: HostTable, known: Int,
     lost: npt.NDArray[np.int64],
-) -> tuple[int, int]:  # fmt: skip
+) -> tuple[Int, Int]:  # fmt: skip
     """Decode `count` frames, the first of which has number `first`, into `columns` from `row` on.
 
     Returns the next free row and the number of hosts known. `lost` counts the frames that gave no row.
     """
     for i in range(count):
-        start = frames.offset[i]
+        start: Int = frames.offset[i]
         end = start + np.int64(frames.captured[i])  # of what the file has
         wire_end = start + np.int64(frames.length[i])  # of what was sent
         ip = _network(data, start, end, frames.link[i])
@@ -261,14 +281,14 @@ def decode(
             if ip + 20 > end:
                 lost[NO_HEADER] += 1
                 continue
-            size = np.int64(data[ip] & 15) * 4
+            size: Int = np.int64(data[ip] & 15) * 4
             total = _short(data, ip + 2)
             if size < 20 or (total != 0 and total < size):
                 lost[BAD_HEADER] += 1
                 continue
-            protocol = np.int64(data[ip + 9])
+            protocol: Int = np.int64(data[ip + 9])
             ttl = data[ip + 8]
-            ident = _short(data, ip + 4)
+            ident: Int = _short(data, ip + 4)
             fragment = _short(data, ip + 6)
             later = fragment & 0x1FFF != 0
             if later:
@@ -331,10 +351,14 @@ def decode(
         if body > ip_end:
             marks |= MALFORMED
             body = ip_end
-        src_port = dst_port = flags = tls = 0
-        seq = ack = np.int64(0)
+        src_port: Int = 0
+        dst_port: Int = 0
+        flags: Int = 0
+        tls: Int = 0
+        seq: Int = np.int64(0)
+        ack: Int = np.int64(0)
         payload = body
-        length = 0
+        length: Int = 0
         room = ip_end - body  # of the transport, header and payload, as sent
         have = max(seen - body, 0)  # of that, in the file
         if not later and (protocol == 6 or protocol == 17):
@@ -386,26 +410,27 @@ def decode(
         known = max(known, src + 1)
         dst = _host(hosts, known, dst_high, dst_low, np.int64(version))
         known = max(known, dst + 1)
-        columns.time[row] = frames.time[i]
-        columns.src[row] = src
-        columns.dst[row] = dst
-        columns.protocol[row] = protocol
-        columns.src_port[row] = src_port
-        columns.dst_port[row] = dst_port
-        columns.ip_length[row] = total
-        columns.ttl[row] = ttl
-        columns.tcp_seq[row] = seq
-        columns.tcp_ack[row] = ack
-        columns.tcp_flags[row] = flags
-        columns.payload_length[row] = length
-        columns.payload_captured[row] = captured
-        columns.tls_type[row] = tls
-        columns.ip_id[row] = ident
-        columns.marks[row] = marks
-        columns.number[row] = first + i
-        columns.frame_offset[row] = start
-        columns.frame_length[row] = frames.length[i]
-        columns.frame_captured[row] = frames.captured[i]
-        columns.payload_start[row] = payload - start
+        place = np.uint64(row)  # unsigned: numba would look each time whether it counts from the end
+        columns.time[place] = frames.time[i]
+        columns.src[place] = src
+        columns.dst[place] = dst
+        columns.protocol[place] = protocol
+        columns.src_port[place] = src_port
+        columns.dst_port[place] = dst_port
+        columns.ip_length[place] = total
+        columns.ttl[place] = ttl
+        columns.tcp_seq[place] = seq
+        columns.tcp_ack[place] = ack
+        columns.tcp_flags[place] = flags
+        columns.payload_length[place] = length
+        columns.payload_captured[place] = captured
+        columns.tls_type[place] = tls
+        columns.ip_id[place] = ident
+        columns.marks[place] = marks
+        columns.number[place] = first + i
+        columns.frame_offset[place] = start
+        columns.frame_length[place] = frames.length[i]
+        columns.frame_captured[place] = frames.captured[i]
+        columns.payload_start[place] = payload - start
         row += 1
     return row, known

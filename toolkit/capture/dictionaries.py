@@ -10,8 +10,9 @@ text or a number; text is taken digit by digit. ``tcp_info`` is None or ``{"spor
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_FLOOR, Context, Decimal, InvalidOperation
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from toolkit.trace import PROTOCOLS, Source, Trace
 
 FLAGS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32, "ECE": 64, "CWR": 128}
 TLS_TYPES = {"CHANGE_CIPHER_SPEC": 20, "ALERT": 21, "HANDSHAKE": 22, "APPLICATION_DATA": 23, "HEARTBEAT": 24}
+_NANOSECOND = Decimal("1e-9")
+_PRECISE = Context(prec=400)  # a float has up to 309 digits before the point
 UNKNOWN_TLS = 255
 """`tls_type` of a packet whose dictionary names a TLS record of another type."""
 
@@ -46,7 +49,7 @@ def from_packets(packets: Iterable[dict[str, Any]]) -> Trace:
     0 2017-07-14 02:40:00.000001+00:00         52              24
     """
     listed = list(packets)
-    hosts: dict[str, int] = {}
+    hosts: dict[tuple[str, int], int] = {}
     payloads: list[bytes] = []
     rows: list[tuple[int, ...]] = []
     offset = 0
@@ -55,7 +58,7 @@ def from_packets(packets: Iterable[dict[str, Any]]) -> Trace:
             row, payload = _row(packet, hosts)
         except KeyError as error:
             raise ValueError(f"packet {number}: no field {error} in the dictionary") from None
-        except (TypeError, ValueError, InvalidOperation, AttributeError) as error:
+        except (TypeError, ValueError, OverflowError, AttributeError) as error:
             raise ValueError(f"packet {number}: {error}") from error
         rows.append((*row, number + 1, offset))
         payloads.append(payload)
@@ -69,8 +72,16 @@ def from_packets(packets: Iterable[dict[str, Any]]) -> Trace:
     for name, column in zip(names, zip(*rows, strict=True), strict=False):
         try:
             values[name][:] = column
-        except OverflowError as error:
-            raise ValueError(f"a packet's {name} is out of range: {error}") from None
+        except OverflowError:
+            limits = np.iinfo(values[name].dtype)
+            number = next(row for row, value in enumerate(column) if not limits.min <= value <= limits.max)
+            found = f"got {name}={column[number]}"
+            raise ValueError(f"packet {number}: expected {limits.min} to {limits.max}, {found}") from None
+    if len(rows) and values["time"].min() == np.iinfo(np.int64).min:
+        number = int(values["time"].argmin())
+        raise ValueError(f"packet {number}: time is out of range: pandas takes this number for no time")
+    known, number_of = Hosts.from_strings([address for address, _ in hosts])
+    values["src"], values["dst"] = number_of[values["src"]], number_of[values["dst"]]
     sizes = np.array([len(payload) for payload in payloads], np.int32)
     values["payload_captured"] = sizes
     values["frame_length"] = values["ip_length"].copy()
@@ -79,10 +90,10 @@ def from_packets(packets: Iterable[dict[str, Any]]) -> Trace:
     columns.freeze()
     data = np.frombuffer(b"".join(payloads), np.uint8)
     source = Source(format="packet dictionaries", size=offset, frames=len(rows), packets=len(rows))
-    return Trace(columns, Hosts.from_strings(list(hosts)), (data,), (source,), history=("from_packets",))
+    return Trace(columns, known, (data,), (source,), history=("from_packets",))
 
 
-def _row(packet: dict[str, Any], hosts: dict[str, int]) -> tuple[tuple[int, ...], bytes]:
+def _row(packet: dict[str, Any], hosts: dict[tuple[str, int], int]) -> tuple[tuple[int, ...], bytes]:
     kind = packet["type"]
     if kind not in ("IPv4", "IPv6"):
         raise ValueError(f"type must be 'IPv4' or 'IPv6', got {kind!r}")
@@ -93,6 +104,8 @@ def _row(packet: dict[str, Any], hosts: dict[str, int]) -> tuple[tuple[int, ...]
     payload = b""
     src_port = dst_port = seq = ack = flags = payload_length = 0
     if tcp is not None:
+        if isinstance(tcp["payload"], int):  # of which `bytes` would make so many zeros
+            raise TypeError(f"payload must be bytes, got {tcp['payload']!r}")
         payload = bytes(tcp["payload"])
         payload_length = len(payload)
         src_port, dst_port, seq, ack = (int(tcp[name]) for name in ("sport", "dport", "seq", "ack"))
@@ -100,11 +113,12 @@ def _row(packet: dict[str, Any], hosts: dict[str, int]) -> tuple[tuple[int, ...]
     elif protocol == "UDP":
         payload_length = max(length - (header or 20) - 8, 0)
     tls = packet["tls_info"]
+    src, dst = (_host(str(packet[end]), int(kind[-1]), hosts) for end in ("src", "dst"))
     return (
         nanoseconds_of(packet["time"]),
-        hosts.setdefault(str(packet["src"]), len(hosts)),
-        hosts.setdefault(str(packet["dst"]), len(hosts)),
-        PROTOCOLS.get(str(protocol).lower(), 255),
+        src,
+        dst,
+        _protocol_number(str(protocol)),
         src_port,
         dst_port,
         length,
@@ -115,6 +129,23 @@ def _row(packet: dict[str, Any], hosts: dict[str, int]) -> tuple[tuple[int, ...]
         payload_length,
         0 if tls is None else _tls_type(tls["type"]),
     ), payload
+
+
+def _host(address: str, version: int, hosts: dict[tuple[str, int], int]) -> int:
+    """Give the number of an address; a new one is checked and entered."""
+    key = address, version
+    if key not in hosts:
+        if ipaddress.ip_address(address).version != version:
+            raise ValueError(f"expected an address of IPv{version}, got {address!r}")
+        hosts[key] = len(hosts)
+    return hosts[key]
+
+
+def _protocol_number(name: str) -> int:
+    """Give the number of a protocol, which may be its name already; 255, which is reserved, for an unknown name."""
+    if name.isdecimal():
+        return int(name)
+    return PROTOCOLS.get(name.lower(), 255)
 
 
 def _tls_type(kind: object) -> int:
@@ -128,14 +159,19 @@ def nanoseconds_of(seconds: str | float | Decimal) -> int:
 
     A float is taken as it prints, since that is what whoever wrote it saw.
     """
-    value = Decimal(str(seconds))
-    if not value.is_finite():
-        raise ValueError(f"time must be a finite number of seconds, got {seconds!r}")
-    return int((value * 1_000_000_000).to_integral_value("ROUND_FLOOR"))
+    try:
+        value = Decimal(str(seconds))
+        if not value.is_finite():
+            raise ValueError(f"time must be a finite number of seconds, got {seconds!r}")
+        return int(value.quantize(_NANOSECOND, ROUND_FLOOR, _PRECISE).scaleb(9, _PRECISE))
+    except InvalidOperation:  # no number, or of more digits
+        raise ValueError(f"time must be a number of seconds, got {seconds!r}") from None
 
 
 def seconds_text(time: int) -> str:
     """Write nanoseconds as seconds with six decimals, or nine where it takes them."""
+    if time < 0:
+        return "-" + seconds_text(-time)
     seconds, rest = divmod(time, 1_000_000_000)
     return f"{seconds}.{rest:09d}" if rest % 1_000 else f"{seconds}.{rest // 1_000:06d}"
 

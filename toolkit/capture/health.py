@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
+from typing import SupportsIndex, overload
 
 import numpy as np
 import pandas as pd
 
-from toolkit._jit import kernel
+from toolkit._jit import Int, kernel
 from toolkit.columns import MALFORMED, PARTIAL_CHECKSUM, TRUNCATED, Columns
 from toolkit.trace import Trace
 
@@ -57,14 +58,18 @@ class Health(tuple[Finding, ...]):
 
     __slots__ = ()
 
-    def __getitem__(self, key: object) -> Finding:  # type: ignore[override]
+    @overload
+    def __getitem__(self, key: SupportsIndex | str) -> Finding: ...
+    @overload
+    def __getitem__(self, key: slice) -> tuple[Finding, ...]: ...
+    def __getitem__(self, key: SupportsIndex | str | slice) -> Finding | tuple[Finding, ...]:
         """Give a finding by its name or its place."""
         if isinstance(key, str):
             for finding in self:
                 if finding.name == key:
                     return finding
             raise KeyError(f"no finding {key!r}: there are {', '.join(finding.name for finding in self)}")
-        return super().__getitem__(key)  # type: ignore[index,return-value]
+        return super().__getitem__(key)
 
     @property
     def found(self) -> tuple[Finding, ...]:
@@ -115,7 +120,7 @@ def check(trace: Trace) -> Health:
     marks = columns.marks
     cut = columns.payload_length.astype(np.int64) - columns.payload_captured
     cut_packets = int((cut > 0).sum())
-    back = int((np.diff(columns.time) < 0).sum())
+    back = int((columns.time[1:] < columns.time[:-1]).sum())
     transport = int(np.isin(columns.protocol, (6, 17)).sum())
     segments, duplicates, retransmitted = _repeats(columns)
     connections, one_sided = _sides(columns)
@@ -320,7 +325,7 @@ def _sides(columns: Columns) -> tuple[int, int]:
 
 
 @kernel
-def _connection_slot(columns: Columns, row: int, size: int) -> int:
+def _connection_slot(columns: Columns, row: Int, size: Int) -> Int:
     a = (np.uint64(columns.src[row]) << np.uint64(16)) | np.uint64(columns.src_port[row])
     b = (np.uint64(columns.dst[row]) << np.uint64(16)) | np.uint64(columns.dst_port[row])
     return np.int64(_mix(min(a, b) * np.uint64(0x9E3779B97F4A7C15) ^ max(a, b)) & np.uint64(size - 1))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from toolkit.capture.decode import (
@@ -14,13 +15,14 @@ from toolkit.capture.decode import (
     LINK_TYPES,
     NO_HEADER,
     NON_IP,
+    PPI,
     UNKNOWN_LINK,
     HostTable,
     decode,
     enter_hosts,
 )
-from toolkit.capture.framing import CHUNK, Framing, read_frames
-from toolkit.capture.sources import open_capture
+from toolkit.capture.framing import CHUNK, Frames, Framing, read_frames
+from toolkit.capture.sources import Bytes, open_capture
 from toolkit.columns import Columns
 from toolkit.errors import CaptureError, CaptureWarning
 from toolkit.hosts import Hosts
@@ -87,23 +89,23 @@ def read(
 
 
 def _read(path: str | os.PathLike[str], strict: bool, progress: Callable[[int, int], None] | None) -> Trace:
-    capture = open_capture(path, progress)
-    if capture.problem is not None and strict:
-        raise capture.problem
+    capture = open_capture(path, None if progress is None else _stage(progress, 0, 3))
     data = capture.data
+    if capture.problem is not None and (strict or not len(data)):
+        raise CaptureError(*capture.problem.args)
+    if progress is not None and capture.compression:
+        progress = _stage(progress, 3, 4, size=capture.size)
     framing = Framing(capture.path)
     columns = _Table()
     hosts = _HostTable()
     lost = np.zeros(4, np.int64)
     links: dict[int, int] = {}
-    unknown: dict[int, tuple[int, int]] = {}  # link type: first frame of it, and how many
+    unknown: dict[str, tuple[int, int]] = {}  # link type: first frame of it, and how many
     for step, (frames, count) in enumerate(read_frames(capture.path, data, framing)):
         for link, number in _count(frames.link[:count]):
             links[link] = links.get(link, 0) + number
             if link not in LINK_TYPES:
-                first = framing.frames - count + 1 + int(np.argmax(frames.link[:count] == link))
-                first, before = unknown.get(link, (first, 0))
-                unknown[link] = first, before + number
+                _note(unknown, f"link type {link}", frames.link[:count] == link, framing.frames - count)
         columns.reserve(count, framing.position, len(data))
         hosts.reserve(2 * count)
         columns.rows, hosts.known = decode(
@@ -117,11 +119,16 @@ def _read(path: str | os.PathLike[str], strict: bool, progress: Callable[[int, i
             hosts.known,
             lost,
         )
+        if lost[UNKNOWN_LINK] > sum(number for _, number in unknown.values()):
+            for link, found in _inside_ppi(data, frames, count):
+                _note(unknown, f"link type {link} inside PPI", found, framing.frames - count)
         if progress is not None and step % _PROGRESS_STEP == 0:
             progress(framing.position, len(data))
     if progress is not None:
         progress(len(data), len(data))
-    _report(framing, unknown, capture.problem, strict)
+    if capture.problem is not None:
+        framing.problems.insert(0, capture.problem)
+    _report(framing, unknown, strict)
     source = Source(
         path=capture.path,
         format=framing.format,
@@ -135,26 +142,51 @@ def _read(path: str | os.PathLike[str], strict: bool, progress: Callable[[int, i
         unknown_link=int(lost[UNKNOWN_LINK]),
         no_header=int(lost[NO_HEADER]),
         bad_header=int(lost[BAD_HEADER]),
-        problems=tuple(str(problem) for problem in [capture.problem, *framing.problems] if problem is not None),
+        problems=tuple(str(problem) for problem in framing.problems),
     )
     return Trace(columns.finish(), hosts.finish(), (data,), (source,), history=(f"read {source.name}",))
 
 
-def _report(framing: Framing, unknown: dict[int, tuple[int, int]], broken: CaptureError | None, strict: bool) -> None:
+def _stage(
+    progress: Callable[[int, int], None], first: int, last: int, *, size: int | None = None
+) -> Callable[[int, int], None]:
+    """Report a stage of the work: from `first` to `last` quarters of a compressed file, in bytes on the disk."""
+
+    def report(done: int, total: int) -> None:
+        whole = total if size is None else size
+        progress((first * total + (last - first) * done) * whole // (4 * total), whole)
+
+    return report
+
+
+def _note(unknown: dict[str, tuple[int, int]], kind: str, found: npt.NDArray[np.bool_], before: int) -> None:
+    """Count the frames of a chunk that are of an unknown kind; `before` is how many frames come before the chunk."""
+    first, number = unknown.get(kind, (before + int(np.argmax(found)) + 1, 0))
+    unknown[kind] = first, number + int(found.sum())
+
+
+def _inside_ppi(data: Bytes, frames: Frames, count: int) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+    """Give the unknown link types that the PPI headers of a chunk announce, and the frames that have each."""
+    inside = np.full(count, -1, np.int64)
+    rows = np.flatnonzero((frames.link[:count] == PPI) & (frames.captured[:count] >= 8))
+    starts = frames.offset[rows]
+    size, link = (data[starts + place] | data[starts + place + 1].astype(np.int64) << 8 for place in (2, 4))
+    inside[rows] = np.where(size >= 8, link, -1)
+    for link in np.unique(inside[rows]).tolist():
+        if link >= 0 and (link == PPI or link not in LINK_TYPES):
+            yield link, inside == link
+
+
+def _report(framing: Framing, unknown: dict[str, tuple[int, int]], strict: bool) -> None:
     """Warn of what was not as it should be, once for each kind of trouble; raise the first if `strict`."""
-    problems = list(framing.problems)
-    if broken is not None:
-        problems.insert(0, CaptureWarning(*broken.args[:5], "what comes before it is kept"))
-    for link, (first, number) in unknown.items():
+    problems = framing.problems
+    for kind, (first, number) in unknown.items():
         note = f"its {number} frames are counted but not decoded"
-        problems.append(
-            CaptureWarning(framing.path, "a link type that is known", f"link type {link}", None, first, note)
-        )
+        problems.append(CaptureWarning(framing.path, "a link type that is known", kind, None, first, note))
     if framing.untimed:
         note = "they are given the time 1970-01-01 00:00: do not use their timing"
         found = f"{framing.untimed} simple packet blocks, which have no time"
         problems.append(CaptureWarning(framing.path, "packets with a time", found, None, None, note))
-    framing.problems[:] = problems if broken is None else problems[1:]
     if strict and problems:
         raise CaptureError(*problems[0].args)
     for problem in problems:

@@ -6,6 +6,7 @@ import bz2
 import lzma
 import mmap
 import os
+import re
 import stat
 import zlib
 from collections.abc import Callable
@@ -16,14 +17,14 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
-from toolkit.errors import CaptureError
+from toolkit.errors import CaptureError, CaptureWarning
 
 Progress = Callable[[int, int], None]
 """Called now and then with the bytes done and the bytes in all."""
 
 Bytes = npt.NDArray[np.uint8]
 
-_SLICE = 1 << 20  # compressed bytes fed at a time
+_SLICE = 1 << 18  # compressed bytes fed at a time
 
 
 class _Decompressor(Protocol):
@@ -39,7 +40,7 @@ class _Decompressor(Protocol):
 @dataclass(frozen=True)
 class _Compression:
     name: str
-    magic: bytes
+    magic: re.Pattern[bytes]
     start: Callable[[], _Decompressor]
 
 
@@ -48,10 +49,11 @@ def _zstd() -> _Decompressor:
 
 
 _COMPRESSIONS = (
-    _Compression("gzip", b"\x1f\x8b", lambda: zlib.decompressobj(wbits=31)),
-    _Compression("zstd", b"\x28\xb5\x2f\xfd", _zstd),
-    _Compression("xz", b"\xfd7zXZ\x00", lzma.LZMADecompressor),
-    _Compression("bzip2", b"BZh", bz2.BZ2Decompressor),
+    _Compression("gzip", re.compile(rb"\x1f\x8b"), lambda: zlib.decompressobj(wbits=31)),
+    # also a frame to be skipped: pzstd starts with one, seekable files end with one
+    _Compression("zstd", re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"), _zstd),
+    _Compression("xz", re.compile(rb"\xfd7zXZ\x00"), lzma.LZMADecompressor),
+    _Compression("bzip2", re.compile(rb"BZh[1-9]"), bz2.BZ2Decompressor),
 )
 _BROKEN = (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError, ValueError)  # what the four raise
 
@@ -68,6 +70,8 @@ class RawCapture:
         All bytes, read-only: the mapped file itself unless it was compressed.
     compression
         ``"gzip"``, ``"zstd"``, ``"xz"``, ``"bzip2"`` or ``""``.
+    size
+        Bytes on the disk.
     problem
         Why the compressed stream could not be read to its end, or None.
     """
@@ -75,7 +79,8 @@ class RawCapture:
     path: str
     data: Bytes
     compression: str
-    problem: CaptureError | None
+    size: int
+    problem: CaptureWarning | None
 
 
 def open_capture(path: str | os.PathLike[str], progress: Progress | None = None) -> RawCapture:
@@ -92,10 +97,10 @@ def open_capture(path: str | os.PathLike[str], progress: Progress | None = None)
     mapped = _map(name)
     head = bytes(mapped[:6])
     for compression in _COMPRESSIONS:
-        if head.startswith(compression.magic):
+        if compression.magic.match(head):
             data, problem = _decompress(name, mapped, compression, progress)
-            return RawCapture(name, data, compression.name, problem)
-    return RawCapture(name, mapped, "", None)
+            return RawCapture(name, data, compression.name, len(mapped), problem)
+    return RawCapture(name, mapped, "", len(mapped), None)
 
 
 def _map(name: str) -> Bytes:
@@ -120,10 +125,14 @@ def _map(name: str) -> Bytes:
 
 def _decompress(
     name: str, packed: Bytes, compression: _Compression, progress: Progress | None
-) -> tuple[Bytes, CaptureError | None]:
+) -> tuple[Bytes, CaptureWarning | None]:
     """Decompress every member of a stream; of a broken one, all that comes before the broken place."""
     out = bytearray()
     problem = None
+
+    def note(expected: str, found: str, offset: int) -> CaptureWarning:
+        return CaptureWarning(name, expected, found, offset, note="what comes before it is kept")
+
     stream = compression.start()
     member = position = 0  # where the present member starts, and the next slice
     total = len(packed)
@@ -134,29 +143,32 @@ def _decompress(
         except _BROKEN as error:
             good, offset = _salvage(compression, packed[member:], position - member)
             out += good
-            problem = CaptureError(name, f"{compression.name} data", str(error), offset=member + offset)
+            problem = note(f"{compression.name} data", str(error), member + offset)
             break
         position += len(piece)
         if stream.eof:
-            position -= len(stream.unused_data)
-            member = position
-            if position < total and not packed[position : position + len(compression.magic)].tobytes().startswith(
-                compression.magic
-            ):
-                if packed[position:].any():  # zeros are padding, as tapes and some tools leave it
-                    found = f"{total - position} other bytes after the end of the compressed stream"
-                    problem = CaptureError(name, f"the end of the {compression.name} file", found, offset=position)
+            member = position = _skip_zeros(packed, position - len(stream.unused_data))
+            if position < total and not compression.magic.match(packed[position : position + 6].tobytes()):
+                found = f"{total - position} other bytes after the end of the compressed stream"
+                problem = note(f"the end of the {compression.name} file", found, position)
                 break
             stream = compression.start()
         if progress is not None:
             progress(min(position, total), total)
     else:
         if member < total:  # the last member never reached its end
-            found = "the end of the file"
-            problem = CaptureError(name, f"more {compression.name} data", found, offset=total)
+            problem = note(f"more {compression.name} data", "the end of the file", total)
     data = np.frombuffer(out, dtype=np.uint8)
     data.flags.writeable = False
     return data, problem
+
+
+def _skip_zeros(packed: Bytes, position: int) -> int:
+    """Give the place of the next byte that is not 0: zeros are padding, as tapes and some tools leave it."""
+    while position < len(packed) and packed[position] == 0:
+        piece = packed[position : position + _SLICE] != 0
+        position += int(piece.argmax()) if piece.any() else len(piece)
+    return position
 
 
 def _salvage(compression: _Compression, packed: Bytes, good: int) -> tuple[bytes, int]:
