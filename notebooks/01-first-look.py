@@ -56,8 +56,8 @@ plt.show()
 # %% [markdown]
 # ## What is in a feature table?
 #
-# Time windows of 60 s, each (client, target) pair in it cut into windows of 50 packets, one row each. `toolkit.FEATURES`
-# says what each column means.
+# Time windows of 60 s, each (client, target) pair in it cut into windows of 50 packets, one row each.
+# `toolkit.FEATURES` says what each column means.
 
 # %%
 table = toolkit.client_features(obfs4, sample.clients, time_window="60s", packet_window=50)

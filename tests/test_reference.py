@@ -408,7 +408,7 @@ def test_dictionary() -> None:
     other = to_dict(Packet(-1, "2001:db8::1", "2001:db8::2", ICMP6, 48))
     assert other["type"] == "IPv6"
     assert other["len"] == 8
-    assert other["proto"] == "ICMP"
+    assert other["proto"] == "ICMPV6"
     assert other["time"] == "-0.000000001"
     assert other["tcp_info"] is other["tls_info"] is None
     assert to_dict(replace(packet, time_ns=1_700_000_000_000_000_009))["time"] == "1700000000.000000009"
