@@ -141,7 +141,7 @@ class LengthClusters(LengthCounts):
                 "max_length": np.array([inside[-1] for inside in self.lengths], np.int64),
                 "distinct_lengths": np.bincount(self.labels, minlength=len(self)),
                 "packets": self.packets,
-                "share": self.packets / max(self.counts.sum(), 1),
+                "share": self.packets / max(int(self.counts.sum()), 1),
             },
             index=pd.RangeIndex(len(self), name="cluster"),
         )
