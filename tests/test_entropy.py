@@ -62,6 +62,7 @@ def test_entropy_of_random_lengths(size: int, values: int, noise: Any) -> None:
         (bytes(range(256)) * 10_000, 8),
         (b"ab" * 1_000_000, 1),
     ],
+    ids=lambda value: f"{value[:4].hex()} {len(value)}" if isinstance(value, bytes) else None,
 )
 def test_entropy_by_hand(payload: bytes, bits: float) -> None:
     assert entropy(payload) == near(bits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import warnings
@@ -125,6 +126,8 @@ def outermost(row: dict[str, list[str]]) -> tuple[str, str]:
             return layer, inside[0] if inside else ""
         if layer == "ip" and "ipv6" not in layers:
             return layer, ""
+    if row["ip.src"][0] and "ip" not in layers:  # tshark 4.4 does not list it behind MPLS, but shows its fields
+        return "ip", next((layer for layer in layers if layer in PROTOCOL), "")
     return "", ""
 
 
@@ -136,9 +139,10 @@ def as_columns(row: dict[str, list[str]]) -> dict[str, Any]:
         return int(text, 0) + more if text else None
 
     ip, inside = outermost(row)
-    seconds, _, fraction = row["frame.time_epoch"][0].partition(".")
+    stamp = re.fullmatch(r"(-?\d+)\.(\d{9})", row["frame.time_epoch"][0])
     said: dict[str, Any] = {
-        "time": int(seconds) * 10**9 + int(fraction) if seconds else 0,
+        # none for a simple packet; a text for one with more nanoseconds than a second has (from tshark 4.4 on)
+        "time": int(stamp[1]) * 10**9 + int(stamp[2]) if stamp else 0 if not row["frame.time_epoch"][0] else None,
         "src": row[f"{ip}.src"][0],
         "dst": row[f"{ip}.dst"][0],
         "frame_length": number("frame.len"),

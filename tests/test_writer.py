@@ -175,7 +175,9 @@ def tshark(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Rows]:
         command += ["-o", f"{layer}.check_checksum:TRUE"]
     command += [word for field in FIELDS for word in ("-e", field)]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    rows = iter([dict(zip(FIELDS, line.split("\t"), strict=True)) for line in lines])
+    flags = {"True": "1", "False": "0"}  # as tshark writes them from 4.2 on
+    values = [[flags.get(value, value) for value in line.split("\t")] for line in lines]
+    rows = iter([dict(zip(FIELDS, row, strict=True)) for row in values])
     said = {name: list(itertools.islice(rows, len(frames))) for name, (frames, _) in SECTIONS.items()}
     assert not list(rows)
     return said
