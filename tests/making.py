@@ -16,7 +16,8 @@ from strategies import to_dict
 import toolkit
 from toolkit.columns import Columns
 from toolkit.hosts import Hosts
-from toolkit.trace import Source, Trace
+from toolkit.source import Source
+from toolkit.trace import Trace
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
 """Enough to find what is to be found, the same each time."""

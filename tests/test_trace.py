@@ -23,7 +23,7 @@ from strategies import networks, packets
 import toolkit
 from toolkit import NoClientError, ToolkitError, Trace
 from toolkit.columns import Columns
-from toolkit.trace import PROTOCOLS
+from toolkit.selection import PROTOCOLS
 
 A, B, X, Y = "10.0.0.1", "10.0.0.2", "192.0.2.9", "198.51.100.7"
 START = 1_700_000_000_123_456_789

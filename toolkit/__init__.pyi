@@ -22,8 +22,8 @@ from .lengths import suggest_bandwidth as suggest_bandwidth
 from .plots import interval_bin_shares as interval_bin_shares
 from .plots import plot_interval_bins as plot_interval_bins
 from .plots import plot_length_clusters as plot_length_clusters
+from .source import Source as Source
 from .trace import NoClientError as NoClientError
-from .trace import Source as Source
 from .trace import Trace as Trace
 from .trace import concat as concat
 from .windows import Windows as Windows

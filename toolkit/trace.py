@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import html
-import os
-import re
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,6 +14,8 @@ import pandas as pd
 from toolkit.columns import Columns
 from toolkit.errors import ToolkitError
 from toolkit.hosts import Hosts, Network, Networks, parse_networks
+from toolkit.selection import PROTOCOLS, nanoseconds_of, port_numbers, protocol_number
+from toolkit.source import Source
 
 if TYPE_CHECKING:
     from toolkit.capture.health import Health
@@ -26,65 +23,9 @@ if TYPE_CHECKING:
 Moment: TypeAlias = "str | pd.Timestamp | pd.Timedelta"
 Array: TypeAlias = npt.NDArray[Any]
 
-PROTOCOLS = {"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "icmpv6": 58, "ospf": 89, "sctp": 132}
-"""IP protocol numbers by the names that `Trace.select` takes (any number may be given as well)."""
-
 
 class NoClientError(ToolkitError, ValueError):
     """None of the client networks holds a host of the trace."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """Where packets came from, and what was in that file besides.
-
-    Attributes
-    ----------
-    path
-        As it was given to `toolkit.read`; empty for packets that came from no file.
-    format, compression
-        As found by the first bytes, for example ``"pcap (little endian, µs)"`` and ``"gzip"`` (``""`` for none).
-    link_types
-        Link-layer header types of the frames, https://www.tcpdump.org/linktypes.html.
-    snap_length
-        Bytes kept of a frame at most, as the file states it; 0 for no limit stated.
-    size
-        Bytes, decompressed.
-    frames, packets
-        Frames in the file, and those that became rows.
-    non_ip, unknown_link, no_header, bad_header
-        Frames that did not: without an IP header, of an unknown link type, cut before the IP header was whole, with an
-        IP header that cannot be.
-    problems
-        What `toolkit.read` warned of.
-    """
-
-    path: str = ""
-    format: str = ""
-    compression: str = ""
-    link_types: tuple[int, ...] = ()
-    snap_length: int = 0
-    size: int = 0
-    frames: int = 0
-    packets: int = 0
-    non_ip: int = 0
-    unknown_link: int = 0
-    no_header: int = 0
-    bad_header: int = 0
-    problems: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """The file's name without its folder."""
-        return os.path.basename(self.path) or "packets"
-
-    @cached_property
-    def sha256(self) -> str:
-        """SHA-256 of the file as it lies on disk (read again at the first call), ``""`` without a file."""
-        if not self.path:
-            return ""
-        with open(self.path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Trace:
@@ -398,18 +339,18 @@ class Trace:
             keep &= inside[self._columns.src] | inside[self._columns.dst]
             said.append(f"clients={[str(network) for network in networks]}")
         if protocol is not None:
-            keep &= self._columns.protocol == _protocol_number(protocol)
+            keep &= self._columns.protocol == protocol_number(protocol)
             said.append(f"protocol={protocol!r}")
         if port is not None:
-            ports = np.array(_ports(port), np.uint16)
+            ports = np.array(port_numbers(port), np.uint16)
             keep &= np.isin(self._columns.src_port, ports) | np.isin(self._columns.dst_port, ports)
             keep &= np.isin(self._columns.protocol, (6, 17))
             said.append(f"port={ports.tolist()}")
         if start is not None:
-            keep &= self._columns.time >= self._nanoseconds("start", start)
+            keep &= self._columns.time >= nanoseconds_of("start", start, self._bounds[0])
             said.append(f"start={start!s}")
         if stop is not None:
-            keep &= self._columns.time < self._nanoseconds("stop", stop)
+            keep &= self._columns.time < nanoseconds_of("stop", stop, self._bounds[0])
             said.append(f"stop={stop!s}")
         if payload_only:
             keep &= self._columns.payload_length > 0
@@ -423,22 +364,6 @@ class Trace:
             keep &= mask
             said.append(f"where={where!r}" if isinstance(where, str) else "where=<function>")
         return self._take(keep, f"select({', '.join(said)})")
-
-    def _nanoseconds(self, name: str, moment: Any) -> int:
-        wanted = f"`{name}` must be a time such as '2020-01-01 12:00' or a duration such as '60s', got {moment!r}"
-        if isinstance(moment, timedelta | np.timedelta64):
-            found: pd.Timestamp | pd.Timedelta = pd.Timedelta(moment)
-        elif isinstance(moment, bool | int | float | np.number):
-            raise TypeError(wanted)
-        elif isinstance(moment, str):
-            found = _moment(moment, wanted)
-        else:
-            found = pd.Timestamp(moment)
-        if pd.isna(found):
-            raise ValueError(wanted)
-        # in whole numbers, since an end in the year 9999 is more than 64 bits of nanoseconds
-        value = int(found.asm8.astype(np.int64)) * _NANOSECONDS[found.unit]
-        return value if isinstance(found, pd.Timestamp) else self._bounds[0] + value
 
     def health(self) -> Health:
         """Look for what would bias an analysis: cut packets, offload, a clock that goes back, one-sided connections.
@@ -548,52 +473,3 @@ def concat(traces: Iterable[Trace]) -> Trace:
         tuple(sources.values()),
         history=(*steps, f"concat of {len(parts)} traces: {len(columns.time)} packets"),
     )
-
-
-_NANOSECONDS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
-
-
-def is_number(text: str) -> bool:
-    """Whether a text is a number without a unit, which pandas would take for nanoseconds."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def has_year(text: str) -> bool:
-    """Whether a text may be a whole date; pandas takes "12:00" for noon of the day on which it is asked."""
-    return re.search(r"\d{4}", text) is not None
-
-
-def _moment(text: str, wanted: str) -> pd.Timestamp | pd.Timedelta:
-    if is_number(text):
-        raise ValueError(wanted)
-    try:
-        return pd.Timedelta(text)
-    except ValueError:
-        if not has_year(text):
-            raise ValueError(wanted) from None
-    try:
-        return pd.Timestamp(text)
-    except ValueError:
-        raise ValueError(wanted) from None
-
-
-def _protocol_number(protocol: str | int) -> int:
-    if isinstance(protocol, str):
-        if protocol.lower() not in PROTOCOLS:
-            raise ValueError(f"`protocol` must be a number or one of {', '.join(PROTOCOLS)}, got {protocol!r}")
-        return PROTOCOLS[protocol.lower()]
-    if isinstance(protocol, bool) or not isinstance(protocol, int | np.integer) or not 0 <= protocol <= 255:
-        raise ValueError(f"`protocol` must be a name or a number from 0 to 255, got {protocol!r}")
-    return int(protocol)
-
-
-def _ports(port: int | Iterable[int]) -> list[int]:
-    ports = [port] if isinstance(port, int | np.integer) else list(port)
-    for value in ports:
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= 65_535:
-            raise ValueError(f"`port` must be from 0 to 65535, got {value!r}")
-    return [int(value) for value in ports]

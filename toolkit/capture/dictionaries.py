@@ -19,7 +19,9 @@ import numpy as np
 
 from toolkit.columns import Columns
 from toolkit.hosts import Hosts
-from toolkit.trace import PROTOCOLS, Source, Trace
+from toolkit.selection import PROTOCOLS
+from toolkit.source import Source
+from toolkit.trace import Trace
 
 FLAGS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32, "ECE": 64, "CWR": 128}
 TLS_TYPES = {"CHANGE_CIPHER_SPEC": 20, "ALERT": 21, "HANDSHAKE": 22, "APPLICATION_DATA": 23, "HEARTBEAT": 24}

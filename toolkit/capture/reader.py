@@ -26,7 +26,8 @@ from toolkit.capture.sources import Bytes, open_capture
 from toolkit.columns import Columns
 from toolkit.errors import CaptureError, CaptureWarning
 from toolkit.hosts import Hosts
-from toolkit.trace import Source, Trace
+from toolkit.source import Source
+from toolkit.trace import Trace
 
 _PROGRESS_STEP = 16  # chunks between two reports of progress: a quarter of a million packets
 

@@ -1,0 +1,61 @@
+"""Where the packets of a trace came from."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cached_property
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where packets came from, and what was in that file besides.
+
+    Attributes
+    ----------
+    path
+        As it was given to `toolkit.read`; empty for packets that came from no file.
+    format, compression
+        As found by the first bytes, for example ``"pcap (little endian, µs)"`` and ``"gzip"`` (``""`` for none).
+    link_types
+        Link-layer header types of the frames, https://www.tcpdump.org/linktypes.html.
+    snap_length
+        Bytes kept of a frame at most, as the file states it; 0 for no limit stated.
+    size
+        Bytes, decompressed.
+    frames, packets
+        Frames in the file, and those that became rows.
+    non_ip, unknown_link, no_header, bad_header
+        Frames that did not: without an IP header, of an unknown link type, cut before the IP header was whole, with an
+        IP header that cannot be.
+    problems
+        What `toolkit.read` warned of.
+    """
+
+    path: str = ""
+    format: str = ""
+    compression: str = ""
+    link_types: tuple[int, ...] = ()
+    snap_length: int = 0
+    size: int = 0
+    frames: int = 0
+    packets: int = 0
+    non_ip: int = 0
+    unknown_link: int = 0
+    no_header: int = 0
+    bad_header: int = 0
+    problems: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The file's name without its folder."""
+        return os.path.basename(self.path) or "packets"
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the file as it lies on disk (read again at the first call), ``""`` without a file."""
+        if not self.path:
+            return ""
+        with open(self.path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
