@@ -19,11 +19,10 @@ import toolkit
 from toolkit.lengths import (
     LengthClusters,
     LengthCounts,
-    bandwidth_sweep,
     cluster_lengths,
     length_counts,
-    suggest_bandwidth,
 )
+from toolkit.sweeps import bandwidth_sweep, suggest_bandwidth
 from toolkit.trace import Trace
 
 quick = settings(max_examples=150, deadline=None, derandomize=True)
@@ -279,7 +278,7 @@ def test_sweep():
     assert sweep.index.tolist() == [1, 5, 1_000]
     assert sweep["clusters"].tolist() == [3, 2, 1]
     assert sweep["clusters_90"].tolist() == [2, 1, 1]
-    assert sweep["top_share"].tolist() == [0.6, 0.9, 1]
+    assert sweep["top1_share"].tolist() == [0.6, 0.9, 1]
 
 
 def test_default_sweep_goes_from_half_a_byte_to_100():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
@@ -195,9 +194,9 @@ def length_counts(
         raise ValueError(f"`protocol` must be 'tcp' or 'udp', got {protocol!r}")
     if tls_only and protocol != "tcp":
         raise ValueError(f"`tls_only` is for TCP, got protocol={protocol!r}")
-    _check_integer("min_length", min_length, 0)
+    check_integer("min_length", min_length, 0)
     if max_length is not None:
-        _check_integer("max_length", max_length, min_length)
+        check_integer("max_length", max_length, min_length)
     if isinstance(trace_or_lengths, LengthCounts):
         if (protocol, tls_only, min_length, max_length) != ("tcp", False, 1, 1300):
             raise ValueError("counted lengths take no filters: give them to `length_counts`")
@@ -315,106 +314,6 @@ def cluster_lengths(
     )
 
 
-def bandwidth_sweep(
-    trace_or_lengths: Trace | LengthCounts | npt.ArrayLike,
-    bandwidths: Sequence[float] | Floats | None = None,
-    *,
-    top: int = 5,
-    protocol: TransportProtocol = "tcp",
-    tls_only: bool = False,
-    min_length: int = 1,
-    max_length: int | None = 1300,
-) -> pd.DataFrame:
-    """Cluster lengths at many bandwidths.
-
-    Parameters
-    ----------
-    trace_or_lengths, protocol, tls_only, min_length, max_length
-        Which packets, as in `length_counts`.
-    bandwidths
-        In bytes. By default 116 from 0.5 to 100, each about 5% wider than the one before.
-    top
-        How many of the largest clusters `top_share` adds up, at least 1.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index ``bandwidth``; ``clusters``, their number; ``clusters_90``, the fewest that hold 90% of the clustered
-        packets; ``top_share``, the share of the clustered packets in the `top` largest, 0 to 1.
-
-    Raises
-    ------
-    ValueError
-        If `top` is not an int of at least 1; else as `cluster_lengths`.
-
-    Examples
-    --------
-    >>> bandwidth_sweep([100, 100, 104, 600], [1, 5], top=1)
-               clusters  clusters_90  top_share
-    bandwidth
-    1.0               3            3       0.50
-    5.0               2            2       0.75
-    """
-    _check_integer("top", top, 1)
-    counted = length_counts(
-        trace_or_lengths, protocol=protocol, tls_only=tls_only, min_length=min_length, max_length=max_length
-    )
-    if bandwidths is None:
-        bandwidths = np.geomspace(0.5, 100, 116).round(2)
-    rows = []
-    for bandwidth in bandwidths:
-        packets = cluster_lengths(counted, bandwidth=bandwidth).packets
-        total = int(packets.sum())
-        most = np.searchsorted(10 * packets.cumsum(), 9 * total) + 1 if total else 0
-        rows.append((float(bandwidth), len(packets), int(most), int(packets[:top].sum()) / max(total, 1)))
-    frame = pd.DataFrame(rows, columns=["bandwidth", "clusters", "clusters_90", "top_share"])
-    return frame.set_index("bandwidth")
-
-
-def suggest_bandwidth(
-    trace_or_lengths: Trace | LengthCounts | npt.ArrayLike,
-    *,
-    protocol: TransportProtocol = "tcp",
-    tls_only: bool = False,
-    min_length: int = 1,
-    max_length: int | None = 1300,
-) -> float:
-    """Suggest a bandwidth at which the number of clusters is stable. A heuristic: look at `bandwidth_sweep` too.
-
-    It is the middle of the longest run (on a logarithmic scale, from 1 to 100 bytes) of bandwidths with the same
-    number of clusters that hold 90% of the packets (``clusters_90``), if that number holds while the bandwidth
-    doubles. Every trace comes to one cluster when the bandwidth is wide enough, and below 1 byte each length is a
-    cluster of its own; so a run of one cluster counts only if no other does, and what is below 1 byte never.
-    Where no number is stable, as in most traces of randomly padded protocols, it is the default of `cluster_lengths`.
-
-    Parameters
-    ----------
-    trace_or_lengths, protocol, tls_only, min_length, max_length
-        Which packets, as in `length_counts`, with the same errors.
-
-    Returns
-    -------
-    float
-        Bandwidth in bytes: 1 to 100, or 3 where no number of clusters is stable.
-
-    Examples
-    --------
-    >>> clumps = [middle + offset for middle in (100, 400, 900) for offset in range(-4, 5)]
-    >>> len(cluster_lengths(clumps, bandwidth=suggest_bandwidth(clumps)))
-    3
-    """
-    sweep = bandwidth_sweep(
-        trace_or_lengths, protocol=protocol, tls_only=tls_only, min_length=min_length, max_length=max_length
-    )["clusters_90"].loc[1:]
-    runs = [run for _, run in sweep.groupby((sweep.diff() != 0).cumsum())]
-    stable = [run for run in runs if run.iloc[0] > 0 and run.index[-1] >= 2 * run.index[0]]
-    if not stable:
-        return 3.0
-    several = [run for run in stable if run.iloc[0] > 1]
-    longest = max(several or stable, key=lambda run: run.index[-1] / run.index[0])
-    return float(longest.index[len(longest) // 2])
-
-
 def _integers(lengths: npt.ArrayLike) -> npt.NDArray[np.integer[Any]]:
     values = np.asarray(lengths)
     if values.ndim != 1:
@@ -430,7 +329,8 @@ def _integers(lengths: npt.ArrayLike) -> npt.NDArray[np.integer[Any]]:
     return values
 
 
-def _check_integer(name: str, value: object, least: int) -> None:
+def check_integer(name: str, value: object, least: int) -> None:
+    """Raise ValueError unless `value` is an int of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ValueError(f"`{name}` must be an int of at least {least}, got {value!r}")
 

@@ -1,0 +1,126 @@
+"""What the commands share: options, and how errors and warnings are told."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import click
+
+from toolkit._files import TABLE_SUFFIXES
+from toolkit.errors import CaptureWarning, ToolkitError
+from toolkit.features import feature_names
+from toolkit.hosts import Network, parse_networks
+from toolkit.windows import nanoseconds
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+Callback: TypeAlias = Callable[[click.Context, click.Parameter, Any], Any]
+
+
+def checked(parse: Callable[[Any], Any]) -> Callback:
+    """Parse an option by a function of the library, whose complaint becomes the message of wrong usage."""
+
+    def callback(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+        try:
+            return None if value is None else parse(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+
+    return callback
+
+
+def parse_clients(values: tuple[str, ...]) -> list[Network]:
+    """Read the values of ``--client``: networks, with commas between."""
+    return [network for value in values for network in parse_networks(value.split(","))]
+
+
+def parse_duration(value: str) -> str:
+    """Check a duration."""
+    nanoseconds(value)
+    return value
+
+
+def parse_bandwidth(value: str) -> float | str:
+    """Read a bandwidth in bytes, or ``auto``."""
+    if value == "auto":
+        return value
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 < number < float("inf"):
+        raise ValueError(f"must be a finite number of bytes above 0 or 'auto', got {value!r}")
+    return number
+
+
+def parse_sets(value: str) -> list[str]:
+    """Read names of feature sets, with commas between."""
+    names = [name.strip() for name in value.split(",")]
+    feature_names(names)
+    return names
+
+
+def parse_table(value: str) -> Path:
+    """Check where a table is to be written."""
+    path = Path(value)
+    if path.suffix.lower() not in TABLE_SUFFIXES:
+        raise ValueError(f"must end in {' or '.join(TABLE_SUFFIXES)}, got {value!r}")
+    if path.suffix.lower() == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise ValueError("Parquet needs pyarrow: pip install 'traffic-toolkit[parquet]'")
+    return path
+
+
+FILE = click.argument("file", type=click.Path())
+STRICT = click.option("--strict", is_flag=True, help="Fail at the first fault of the capture instead of a warning.")
+OUTPUT = click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    callback=checked(parse_table),
+    help="Write the table here, as CSV or Parquet by its ending.",
+)
+
+
+def client_option(required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give the option ``--client``."""
+    text = "Address or network of the clients, such as 10.0.0.0/24; may be given several times."
+    return click.option(
+        "-c",
+        "--client",
+        "clients",
+        metavar="NET",
+        callback=checked(parse_clients),
+        multiple=True,
+        required=required,
+        help=text,
+    )
+
+
+@contextlib.contextmanager
+def errors() -> Iterator[None]:
+    """One line for what is wrong with a file; warnings of the capture as lines on the error stream."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", CaptureWarning)
+        show = warnings.showwarning
+
+        def line(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+            if issubclass(category, CaptureWarning):
+                click.echo(f"warning: {message}", err=True)
+            else:
+                show(message, category, *rest, **more)
+
+        warnings.showwarning = line
+        try:
+            yield
+        except ToolkitError as error:
+            raise click.ClickException(str(error)) from error
+        except BrokenPipeError:
+            raise  # `toolkit ... | head`: click ends quietly
+        except OSError as error:
+            raise click.ClickException(f"{error.filename or 'output'}: {error.strerror or error}") from error

@@ -1,0 +1,128 @@
+"""The command that draws: paper figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from toolkit.capture.reader import read
+from toolkit.cli.options import (
+    CONTEXT,
+    STRICT,
+    checked,
+    client_option,
+    errors,
+    parse_duration,
+)
+from toolkit.hosts import Network
+
+VENUES = ("usenix", "acm", "ieee", "lncs", "talk", "notebook")
+
+
+@click.command(context_settings=CONTEXT)
+@click.argument("traces", nargs=-1, type=click.Path())
+@click.option("-l", "--label", "labels", multiple=True, metavar="TEXT", help="What each capture is called, in turn.")
+@client_option(required=False)
+@click.option("--venue", type=click.Choice(VENUES), default="usenix", show_default=True, help="Size and font.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("figures"),
+    show_default=True,
+    help="Folder of the figures and their page index.md.",
+)
+@click.option("--only", multiple=True, metavar="NAME", help="One figure; may be given several times.")
+@click.option(
+    "-b",
+    "--bandwidth",
+    type=click.FloatRange(min=0, min_open=True),
+    default=3,
+    show_default=True,
+    help="Radius of the mean shift of payload lengths, in bytes.",
+)
+@click.option(
+    "-w",
+    "--time-window",
+    callback=checked(parse_duration),
+    metavar="DURATION",
+    default="60s",
+    show_default=True,
+    help="Width of the time windows of the features.",
+)
+@click.option(
+    "-n",
+    "--packets",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="Packets in a window of the features.",
+)
+@click.option(
+    "--check", is_flag=True, help="Make nothing: say whether the figures there still come out of the captures."
+)
+@STRICT
+def figures(
+    traces: tuple[str, ...],
+    labels: tuple[str, ...],
+    clients: list[Network],
+    venue: Any,
+    output: Path,
+    only: tuple[str, ...],
+    bandwidth: float,
+    time_window: str,
+    packets: int,
+    check: bool,
+    strict: bool,
+) -> None:
+    """Make the standard set of paper figures, or check it.
+
+    The first capture is the one in question, the others are what it is compared with. Without captures, packaged ones
+    are taken. Each figure is a PDF, a PNG, the data drawn as CSV, and a JSON that says where it comes from.
+
+    \b
+    toolkit figures
+    toolkit figures obfs4.pcap web.pcap --label obfs4 --label web --client 10.0.0.0/24 --venue acm -o figures
+    toolkit figures --check -o figures obfs4.pcap web.pcap
+    """
+    from toolkit import recipes, standard_figures  # with matplotlib, a second that the other commands do without
+    from toolkit.connections import suggest_clients
+
+    for name in only:
+        if name not in recipes.RECIPES:
+            raise click.UsageError(f"--only {name}: the figures are {', '.join(recipes.RECIPES)}")
+    if labels and len(labels) != len(traces):
+        raise click.UsageError(f"{len(traces)} captures need as many --label, got {len(labels)}")
+    names = labels or tuple(Path(trace).name.split(".")[0] for trace in traces)
+    if len(set(names)) < len(names):
+        raise click.UsageError(f"the labels of the captures must differ: {', '.join(names)}; give each a --label")
+    with errors():
+        if check:
+            _check(output, traces, only)
+            return
+        captures = [] if traces else recipes.sample_captures()
+        for name, file in zip(names, traces, strict=True):
+            trace = read(file, strict=strict, progress=True)
+            theirs = tuple(map(str, clients)) or suggest_clients(trace)
+            captures.append(recipes.Capture(name, trace, theirs))
+        options = recipes.Options(bandwidth, time_window, packets)
+        made = standard_figures.make_standard_figures(captures, venue=venue, options=options, folder=output, only=only)
+        for written in made:
+            click.echo(f"wrote {written.with_suffix('')}.{{pdf,png,csv,json}}")
+        click.echo(f"wrote {output / 'index.md'}")
+
+
+def _check(folder: Path, traces: tuple[str, ...], only: tuple[str, ...]) -> None:
+    from toolkit.standard_figures import verify_figure
+
+    found = sorted(path for path in folder.glob("*.json") if not only or path.stem in only)
+    if not found:
+        raise click.ClickException(f"no figure in {folder}")
+    opened = [read(path) for path in traces]
+    checks = [verify_figure(path, opened) for path in found]
+    for check in checks:
+        click.echo(str(check), err=not check.ok)
+    if not all(check.ok for check in checks):
+        raise click.exceptions.Exit(1)

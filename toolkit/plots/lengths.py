@@ -1,0 +1,176 @@
+"""Charts of payload lengths: clusters, bins."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.collections import PolyCollection
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter
+
+from toolkit.comparison import length_bin_shares
+from toolkit.plots._common import COLOURS, MARKERS, REST, labelled, legend_above, new_axes, note, say, short, small
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+    from toolkit.lengths import LengthClusters
+
+
+def plot_length_clusters(clusters: LengthClusters, *, top: int = 6, log: bool = True, ax: Axes | None = None) -> Axes:
+    """Draw the payload lengths as a histogram, a bar a length, coloured by cluster.
+
+    Question it answers: which lengths occur often, and which of them belong together at this bandwidth?
+
+    Parameters
+    ----------
+    clusters
+        What `toolkit.cluster_lengths` found.
+    top
+        Clusters that get a colour, a number and a line in the legend (centre, width from the shortest to the longest
+        length, share of the packets shown), at most 7; all others are grey.
+    log
+        Packets on a log axis.
+    ax
+        Where to draw; a new figure if None.
+
+    Returns
+    -------
+    Axes
+        With one `PolyCollection` that holds every bar, in the order of `clusters.unique_lengths`.
+
+    Raises
+    ------
+    ValueError
+        If `top` is not from 0 to 7.
+
+    Examples
+    --------
+    >>> import toolkit
+    >>> ax = plot_length_clusters(toolkit.cluster_lengths(toolkit.load_example("obfs4")))
+    >>> ax.get_xlabel()
+    'TCP payload length (bytes)'
+    """
+    if isinstance(top, bool) or not 0 <= top <= len(COLOURS):
+        raise ValueError(f"`top` must be from 0 to {len(COLOURS)}, got {top!r}")
+    ax = new_axes(ax)
+    lengths, counts = clusters.unique_lengths, clusters.counts
+    bottom = 0.5 if log else 0.0  # a bar of one packet must be seen on a log axis
+    left, right = lengths - 0.5, lengths + 0.5
+    low = np.full(len(lengths), bottom)
+    corners = np.stack([left, low, left, counts, right, counts, right, low], axis=1).reshape(-1, 4, 2)
+    palette = np.array([*COLOURS[:top], REST])
+    colours = palette[np.minimum(clusters.labels, top)]
+    # an edge keeps a bar visible where a byte is narrower than a pixel
+    bars = PolyCollection(list(corners), facecolors=list(colours), edgecolors=list(colours), linewidths=0.6)
+    ax.add_collection(bars)
+    table = clusters.to_frame()
+    handles: list[Artist] = []
+    spans = zip(*(table[name].tolist() for name in ("centre", "min_length", "max_length", "share")), strict=True)
+    for number, (centre, shortest, longest, share) in enumerate(itertools.islice(spans, top)):
+        words = f"{number + 1}: {centre:,.1f} | {longest - shortest + 1:,} | {share:.1%}"
+        handles.append(Patch(color=COLOURS[number], label=words))
+        mine = clusters.labels == number
+        peak = int(counts[mine].argmax())
+        place = (int(lengths[mine][peak]), int(counts[mine][peak]))
+        ax.annotate(
+            str(number + 1), place, (0, 1.5), textcoords="offset points", ha="center", va="bottom", fontsize=small()
+        )
+    if len(table) > top:
+        handles.append(Patch(color=REST, label=f"{len(table) - top:,} more: {table['share'].iloc[top:].sum():.1%}"))
+    if log:
+        ax.set_yscale("log")
+    highest = int(counts.max()) if len(counts) else 1
+    ax.set_ylim(bottom, highest * (2 if log else 1.1))  # room for the numbers
+    first, last = (int(lengths[0]), int(lengths[-1])) if len(lengths) else (0, 1)
+    margin = max((last - first) * 0.02, 1)
+    ax.set_xlim(first - margin, last + margin)
+    ax.set_xlabel(f"{clusters.quantity} (bytes)")
+    ax.set_ylabel("packets")
+    note(ax, _left_out(clusters))
+    if handles:
+        title = f"bandwidth {clusters.bandwidth:g}: centre | width | share"
+        legend_above(ax, handles=handles, title=title)
+    else:
+        say(ax, "no packets match")
+    return ax
+
+
+def plot_length_bins(tables: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
+    """Draw how payload lengths spread over bins of 100 bytes: up above zero, down below.
+
+    Question it answers: how large are the packets of each direction, and does that differ between traces?
+
+    Parameters
+    ----------
+    tables
+        A feature table with the set ``"tcp_len_bins"``, or several by their labels (at most 7).
+    ax
+        Where to draw; a new figure if None.
+
+    Returns
+    -------
+    Axes
+        With two `StepPatch` a label, up and down, in the order of the labels.
+
+    Raises
+    ------
+    ValueError
+        If a table has no length bins, or there are more than 7 or none.
+
+    Examples
+    --------
+    >>> import toolkit
+    >>> trace = toolkit.load_example("obfs4")
+    >>> plot_length_bins(toolkit.client_features(trace, "10.77.0.0/24")).get_xlabel()
+    'TCP payload length (bytes), bins of 100'
+    """
+    named = labelled(tables, "feature tables")
+    shares = {label: length_bin_shares(table) for label, table in named.items()}
+    ax = new_axes(ax)
+    for i, (label, share) in enumerate(shares.items()):
+        edges = np.append(0, share.index.to_numpy())
+        words = f"{short(label)} ({len(named[label]):,} windows)".strip()
+        for sign, side in ((1, "up"), (-1, "down")):
+            height = sign * share[side].to_numpy()
+            ax.stairs(height, edges, baseline=0, color=COLOURS[i], linewidth=1.2)
+            # a marker in each bin tells the traces apart without colour
+            ax.plot(
+                edges[1:] - 50,
+                height,
+                MARKERS[i],
+                color=COLOURS[i],
+                markersize=3.5,
+                label=words if side == "up" else None,
+            )
+    ax.axhline(0, color="black", linewidth=0.8)
+    highest = max(max(float(share.to_numpy().max()) for share in shares.values()) * 1.15, 0.01)
+    ax.set_ylim(-highest, highest)
+    ax.set_xlim(0, 1500)
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):g}"))
+    ax.set_xlabel("TCP payload length (bytes), bins of 100")
+    ax.set_ylabel("share of TCP packets,\nmean of windows")
+    ax.text(0.98, 0.97, "up", transform=ax.transAxes, ha="right", va="top")
+    ax.text(0.98, 0.03, "down", transform=ax.transAxes, ha="right", va="bottom")
+    if all(len(table) == 0 for table in named.values()):
+        say(ax, "no packets match")
+    else:
+        legend_above(ax)
+    return ax
+
+
+def _left_out(clusters: LengthClusters) -> str:
+    """Say what is not in the picture."""
+    total = max(clusters.total_packets, 1)
+    parts = []
+    if clusters.left_out_below:
+        shorter = "empty" if clusters.min_length == 1 else f"under {clusters.min_length:,} bytes"
+        parts.append(f"{clusters.left_out_below / total:.1%} {shorter}")
+    if clusters.left_out_above:
+        parts.append(f"{clusters.left_out_above / total:.1%} above {clusters.max_length:,} bytes")
+    return f"of {clusters.total_packets:,} packets, not shown: {', '.join(parts)}" if parts else ""

@@ -1,0 +1,331 @@
+"""The standard set of paper figures: made from captures by name, with an index page, and checked again later."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from toolkit._files import atomically
+from toolkit.capture.reader import read
+from toolkit.datasets import example, examples
+from toolkit.errors import ToolkitError
+from toolkit.figures import Venue, paper, paper_width, save_figure
+from toolkit.recipes import RECIPES, SAMPLES, Capture, Options
+from toolkit.trace import Trace
+
+TOLERANCE = 0.1
+"""Largest difference of two pictures, see `picture_difference`."""
+
+
+def make_figure(
+    name: str,
+    captures: Sequence[Capture],
+    *,
+    venue: Venue = "usenix",
+    options: Options | None = None,
+    folder: str | Path = "figures",
+    font: str | None = None,
+) -> Path:
+    """Make one of the standard figures.
+
+    Parameters
+    ----------
+    name
+        One of `RECIPES`.
+    captures
+        The one in question first; the others are what it is compared with. Labels must differ.
+    venue, font
+        As in `toolkit.paper`.
+    options
+        Bandwidth and window sizes.
+    folder
+        Where the four files go, see `toolkit.save_figure`.
+
+    Returns
+    -------
+    Path
+        Of the JSON.
+
+    Raises
+    ------
+    ValueError
+        If there is no such figure, no capture, two of one label, or one where it compares several.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"`name` must be one of {', '.join(RECIPES)}, got {name!r}")
+    labels = [capture.label for capture in captures]
+    if not labels or len(set(labels)) < len(labels):
+        raise ValueError(f"the captures must be one or more, with a label each of its own, got {labels}")
+    chosen = options or Options()
+    recipe = RECIPES[name]
+    drawn = captures if recipe.compares else captures[:1]
+    data, draw = recipe.compute(drawn, chosen)
+    params: dict[str, Any] = {
+        "call": _command(name, captures, venue, chosen),
+        "figure": name,
+        "venue": venue,
+        "captures": [{"label": capture.label, "clients": list(capture.clients)} for capture in drawn],
+        **vars(chosen),
+    }
+    width = paper_width(venue, recipe.columns)
+    with paper(venue, recipe.columns, font=font):
+        figure = Figure(figsize=(width, recipe.height * width))
+        draw(figure)
+        return save_figure(
+            figure, name, data=data, params=params, traces=[capture.trace for capture in drawn], folder=folder
+        )
+
+
+def _command(name: str, captures: Sequence[Capture], venue: Venue, options: Options) -> str:
+    """Give the command that makes a figure again, where its captures lie."""
+    words = ["toolkit", "figures"]
+    packaged = {example(sample).sha256 for sample in SAMPLES}
+    if {source.sha256 for capture in captures for source in capture.trace.sources} != packaged:
+        words += [source.name for capture in captures for source in capture.trace.sources]
+        words += [word for capture in captures for word in ("--label", capture.label)]
+        if len({capture.clients for capture in captures}) == 1:  # else they were not given
+            words += [word for client in captures[0].clients for word in ("--client", client)]
+    words += ["--venue", venue, "--only", name]
+    default = Options()
+    for option, field in (
+        ("--bandwidth", "bandwidth"),
+        ("--time-window", "time_window"),
+        ("--packets", "packet_window"),
+    ):
+        value = getattr(options, field)
+        if value != getattr(default, field):
+            words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
+    return shlex.join(words)
+
+
+def make_standard_figures(
+    captures: Sequence[Capture],
+    *,
+    venue: Venue = "usenix",
+    options: Options | None = None,
+    folder: str | Path = "figures",
+    only: Iterable[str] = (),
+) -> list[Path]:
+    """Make the standard set of figures, and the page ``index.md`` that shows them.
+
+    Parameters
+    ----------
+    captures, venue, options, folder
+        As in `make_figure`. Of a single capture, the figures that compare several are left out.
+    only
+        Names of figures; all if none is given. The index page shows all figures of the set that are in the folder.
+
+    Returns
+    -------
+    list of Path
+        Of the JSON of each figure.
+    """
+    names = list(only) or [name for name, recipe in RECIPES.items() if len(captures) >= recipe.fewest]
+    made = [make_figure(name, captures, venue=venue, options=options, folder=folder) for name in names]
+    _write_index(Path(folder))
+    return made
+
+
+def _write_index(folder: Path) -> None:
+    lines = [
+        "# Figures",
+        "",
+        "Each is there as PDF (for the paper), PNG (300 dpi), CSV (the data drawn) and JSON (where it comes from: "
+        "captures by SHA-256, parameters, versions). `toolkit figures --check` says whether they still come out of the "
+        "captures.",
+    ]
+    for name, recipe in RECIPES.items():
+        path = folder / f"{name}.json"
+        if not path.is_file():
+            continue
+        record = _load(path)
+        params = record["params"]
+        first = params["captures"][0]["label"]
+        labels = ", ".join(capture["label"] for capture in params["captures"])
+        caption = recipe.caption.format(first=first, bandwidth=params["bandwidth"])
+        files = ", ".join(f"[{suffix}]({name}.{suffix})" for suffix in ("pdf", "csv", "json"))
+        lines += ["", f"## {name}", "", f"![{name}]({name}.png)", "", f"{caption} Captures: {labels}.", ""]
+        lines += [f"`{record['call']}` ({files})"]
+    with atomically(folder / "index.md") as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class FigureCheck:
+    """What `verify_figure` found.
+
+    Attributes
+    ----------
+    name
+        Of the figure.
+    problems
+        What is not as it was; none if the figure still comes out of its captures.
+    remade
+        Whether it could be made again.
+    identical
+        Whether all four files came out the same to the byte.
+    """
+
+    name: str
+    problems: tuple[str, ...]
+    remade: bool
+    identical: bool
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def __str__(self) -> str:
+        if self.problems:
+            return f"{self.name}: " + "; ".join(self.problems)
+        return f"{self.name}: " + ("the same to the byte" if self.identical else "the same data and picture")
+
+
+def verify_figure(
+    path: str | Path, traces: Iterable[Trace | str | Path] = (), *, tolerance: float = TOLERANCE
+) -> FigureCheck:
+    """Say whether a figure still comes out of its captures.
+
+    The files must be those that were written (by SHA-256). If the figure is one of the standard set, it is made again
+    from the captures: its data must be the same to the last digit, its picture nearly (`picture_difference`), since
+    versions of the drawing library differ in the shape of letters. A figure of your own cannot be made again by the
+    toolkit, which is a problem too: run the call that its JSON records.
+
+    Parameters
+    ----------
+    path
+        The JSON of the figure; the other files lie beside it.
+    traces
+        The captures it was made from, as traces or paths; packaged ones are found by themselves.
+    tolerance
+        Largest `picture_difference`.
+
+    Returns
+    -------
+    FigureCheck
+        With every problem, not only the first.
+
+    Raises
+    ------
+    ToolkitError
+        If the JSON is not that of a figure.
+
+    Examples
+    --------
+    >>> import toolkit, tempfile
+    >>> from toolkit.recipes import sample_captures
+    >>> from toolkit.standard_figures import make_figure
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     written = make_figure("entropy", sample_captures(), folder=folder)
+    ...     print(toolkit.verify_figure(written))
+    entropy: the same to the byte
+    """
+    path = Path(path)
+    record = _load(path)
+    name = str(record["name"])
+    problems = []
+    for file, digest in record["files"].items():
+        here = path.with_name(file)
+        if not here.is_file():
+            problems.append(f"{file} is missing")
+        elif hashlib.sha256(here.read_bytes()).hexdigest() != digest:
+            problems.append(f"{file} is not the one that was written")
+    known = _known_traces(traces)
+    missing = [source for source in record["traces"] if source["sha256"] not in known]
+    problems += [f"no capture given is {source['name']} (SHA-256 {source['sha256'][:12]}…)" for source in missing]
+    params = record["params"]
+    if params.get("figure") not in RECIPES:
+        problems.append("it is not of the standard set, so the toolkit cannot make it again")
+    if problems:
+        return FigureCheck(name, tuple(problems), remade=False, identical=False)
+    captures = [
+        Capture(capture["label"], known[source["sha256"]], tuple(capture["clients"]))
+        for capture, source in zip(params["captures"], record["traces"], strict=True)
+    ]
+    options = Options(params["bandwidth"], params["time_window"], params["packet_window"])
+    with tempfile.TemporaryDirectory() as folder:
+        again = make_figure(
+            params["figure"], captures, venue=params["venue"], options=options, folder=folder, font=record["font"]
+        )
+        suffixes = (".csv", ".png", ".pdf", ".json")
+        same = {suffix: _same(path.with_suffix(suffix), again.with_suffix(suffix)) for suffix in suffixes}
+        if not same[".csv"]:
+            problems.append("the data that come out now are others")
+        if not same[".png"]:
+            difference = picture_difference(path.with_suffix(".png"), again.with_suffix(".png"))
+            if difference > tolerance:
+                problems.append(f"the picture that comes out now is another one (difference {difference:.2f})")
+    return FigureCheck(name, tuple(problems), remade=True, identical=all(same.values()))
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.read_bytes() == other.read_bytes()
+
+
+def picture_difference(one: str | Path, other: str | Path) -> float:
+    """Give the largest difference of brightness, 0 to 1, between two pictures of a size in squares of 16 pixels.
+
+    Letters of another version of a font engine differ in their edges, not in the ink of such a square; a bar or a line
+    that moved does. Pictures of different sizes differ by 1.
+
+    Parameters
+    ----------
+    one, other
+        PNG files.
+    """
+    pictures = [imread(file)[..., :3].mean(axis=2) for file in (one, other)]
+    if pictures[0].shape != pictures[1].shape:
+        return 1.0
+    height, width = (size // 16 * 16 for size in pictures[0].shape)
+    squares = [
+        picture[:height, :width].reshape(height // 16, 16, width // 16, 16).mean(axis=(1, 3)) for picture in pictures
+    ]
+    return float(np.abs(squares[0] - squares[1]).max())
+
+
+def _known_traces(traces: Iterable[Trace | str | Path]) -> dict[str, Trace]:
+    """Give the traces by the SHA-256 of their file; packaged ones are there without being asked for."""
+    known = {example(name).sha256: example(name).path for name in examples().index}
+    found: dict[str, Trace] = _Samples(known)
+    for trace in traces:
+        opened = trace if isinstance(trace, Trace) else read(trace)
+        found[opened.source.sha256] = opened
+    return found
+
+
+class _Samples(dict[str, Trace]):
+    """Traces by SHA-256; packaged ones are read when they are asked for."""
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        super().__init__()
+        self._paths = paths
+
+    def __contains__(self, digest: object) -> bool:
+        return super().__contains__(digest) or digest in self._paths
+
+    def __missing__(self, digest: str) -> Trace:
+        self[digest] = read(self._paths[digest])
+        return self[digest]
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ToolkitError(f"{path}: not the JSON of a figure: {error}") from error
+    wanted = {"name", "call", "params", "traces", "font", "files"}
+    if not isinstance(record, dict) or not wanted <= record.keys():
+        lacking = sorted(wanted - (record.keys() if isinstance(record, dict) else set()))
+        raise ToolkitError(f"{path}: not the JSON of a figure: it has no {', '.join(lacking)}")
+    return record
