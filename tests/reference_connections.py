@@ -65,7 +65,7 @@ def connections(packets: Sequence[Packet]) -> list[Connection]:
 def suggest_clients(packets: Sequence[Packet], hosts: Sequence[str]) -> tuple[str, ...]:
     found = connections(packets)
     if any(connection.has_syn for connection in found):
-        found = [connection for connection in found if connection.has_syn]
+        found = [connection for connection in found if connection.has_syn or connection.protocol != TCP]
     found = [connection for connection in found if connection.client[0] != connection.target[0]]
     opened = Counter(connection.client[0] for connection in found)
     accepted = Counter(connection.target[0] for connection in found)

@@ -168,8 +168,8 @@ def suggest_clients(trace: Trace) -> tuple[str, ...]:
     Parameters
     ----------
     trace
-        Packets in any order; see `connections` for who opened what. If any connection has its SYN in the trace, only
-        those that have count (hence no UDP). What a host opens to itself never counts.
+        Packets in any order; see `connections` for who opened what. If any TCP connection has its SYN in the trace,
+        those that have none do not count: who opened them is uncertain. What a host opens to itself never counts.
 
     Returns
     -------
@@ -183,7 +183,7 @@ def suggest_clients(trace: Trace) -> tuple[str, ...]:
     ('10.77.0.14', '10.77.0.13', '10.77.0.12', '10.77.0.11')
     """
     found = connections(trace)
-    counted = (found.has_syn | ~found.has_syn.any()) & (found.client != found.target)
+    counted = (found.has_syn | ~found.has_syn.any() | (found.protocol != 6)) & (found.client != found.target)
     opened = np.bincount(found.client[counted], minlength=trace.host_count)
     accepted = np.bincount(found.target[counted], minlength=trace.host_count)
     hosts = np.flatnonzero(opened > accepted)
@@ -343,7 +343,7 @@ def _follow(columns: Columns, order: Index) -> tuple[Index, Index, Bits]:
             syn[mine, side] = columns.tcp_seq[row]
         elif flags & 18 == 18 and not known & (_SYN | _ANSWERED):
             known = (known & ~_CLIENT_HIGH) | _CLIENT_HIGH * (1 - side) | _ANSWERED
-        if protocol == 6 and (flags & 5 or columns.payload_length[row] > 0):
+        if flags & 5 or columns.payload_length[row] > 0:
             known |= _USED
         state[mine] = known
     return number, first[:count].copy(), state[:count].copy()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
@@ -24,7 +25,10 @@ from toolkit.recipes import RECIPES, SAMPLES, Capture, Options
 from toolkit.trace import Trace
 
 TOLERANCE = 0.1
-"""Largest difference of two pictures, see `picture_difference`."""
+"""Largest `picture_difference` of two pictures drawn by one version of matplotlib."""
+
+COARSE = 0.12
+"""Largest `ink_difference` of two pictures drawn by different versions, which lay out text differently."""
 
 
 def make_figure(
@@ -174,12 +178,15 @@ class FigureCheck:
         Whether it could be made again.
     identical
         Whether all four files came out the same to the byte.
+    versions
+        What drew it then and what does now, if these differ so much that pictures were compared coarsely.
     """
 
     name: str
     problems: tuple[str, ...]
     remade: bool
     identical: bool
+    versions: str = ""
 
     @property
     def ok(self) -> bool:
@@ -189,17 +196,20 @@ class FigureCheck:
     def __str__(self) -> str:
         if self.problems:
             return f"{self.name}: " + "; ".join(self.problems)
-        return f"{self.name}: " + ("the same to the byte" if self.identical else "the same data and picture")
+        if self.identical:
+            return f"{self.name}: the same to the byte"
+        return f"{self.name}: the same data, " + (
+            f"a like picture ({self.versions})" if self.versions else "the same picture"
+        )
 
 
-def verify_figure(
-    path: str | Path, traces: Iterable[Trace | str | Path] = (), *, tolerance: float = TOLERANCE
-) -> FigureCheck:
+def verify_figure(path: str | Path, traces: Iterable[Trace | str | Path] = ()) -> FigureCheck:
     """Say whether a figure still comes out of its captures.
 
     The files must be those that were written (by SHA-256). If the figure is one of the standard set, it is made again
-    from the captures: its data must be the same to the last digit, its picture nearly (`picture_difference`), since
-    versions of the drawing library differ in the shape of letters. A figure of your own cannot be made again by the
+    from the captures: its data must be the same to the last digit, and its picture nearly (`picture_difference`). Other
+    versions of matplotlib lay out text differently, which moves all else: then the pictures are compared coarsely
+    (`ink_difference`), and the data say whether the figure is right. A figure of your own cannot be made again by the
     toolkit, which is a problem too: run the call that its JSON records.
 
     Parameters
@@ -208,8 +218,6 @@ def verify_figure(
         The JSON of the figure; the other files lie beside it.
     traces
         The captures it was made from, as traces or paths; packaged ones are found by themselves.
-    tolerance
-        Largest `picture_difference`.
 
     Returns
     -------
@@ -262,11 +270,21 @@ def verify_figure(
         same = {suffix: _same(path.with_suffix(suffix), again.with_suffix(suffix)) for suffix in suffixes}
         if not same[".csv"]:
             problems.append("the data that come out now are others")
+        versions = _versions(record, _load(again))
         if not same[".png"]:
-            difference = picture_difference(path.with_suffix(".png"), again.with_suffix(".png"))
-            if difference > tolerance:
+            measure, most = (ink_difference, COARSE) if versions else (picture_difference, TOLERANCE)
+            difference = measure(path.with_suffix(".png"), again.with_suffix(".png"))
+            if difference > most:
                 problems.append(f"the picture that comes out now is another one (difference {difference:.2f})")
-    return FigureCheck(name, tuple(problems), remade=True, identical=all(same.values()))
+    return FigureCheck(name, tuple(problems), remade=True, identical=all(same.values()), versions=versions)
+
+
+def _versions(then: dict[str, Any], now: dict[str, Any]) -> str:
+    """Say which versions of matplotlib drew two figures, if they differ in more than the last place."""
+    drawn = [str(record["libraries"]["matplotlib"]) for record in (then, now)]
+    if drawn[0].split(".")[:2] == drawn[1].split(".")[:2]:
+        return ""
+    return f"matplotlib {drawn[0]} then, {drawn[1]} now"
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -274,9 +292,9 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def picture_difference(one: str | Path, other: str | Path) -> float:
-    """Give the largest difference of brightness, 0 to 1, between two pictures of a size in squares of 16 pixels.
+    """Give the largest difference of brightness, 0 to 1, between two pictures in any square of 16 pixels.
 
-    Letters of another version of a font engine differ in their edges, not in the ink of such a square; a bar or a line
+    Letters of another build of a font engine differ in their edges, not in the ink of such a square; a bar or a line
     that moved does. Pictures of different sizes differ by 1.
 
     Parameters
@@ -284,14 +302,31 @@ def picture_difference(one: str | Path, other: str | Path) -> float:
     one, other
         PNG files.
     """
-    pictures = [imread(file)[..., :3].mean(axis=2) for file in (one, other)]
-    if pictures[0].shape != pictures[1].shape:
-        return 1.0
-    height, width = (size // 16 * 16 for size in pictures[0].shape)
-    squares = [
-        picture[:height, :width].reshape(height // 16, 16, width // 16, 16).mean(axis=(1, 3)) for picture in pictures
-    ]
-    return float(np.abs(squares[0] - squares[1]).max())
+    squares = [_brightness(file, 16) for file in (one, other)]
+    return float(np.abs(squares[0] - squares[1]).max()) if squares[0].shape == squares[1].shape else 1.0
+
+
+def ink_difference(one: str | Path, other: str | Path) -> float:
+    """Give the root mean square difference of brightness, 0 to 1, between two pictures over squares of 48 pixels.
+
+    It finds a chart that is empty or another one, not a line that moved. Pictures of different sizes differ by 1.
+
+    Parameters
+    ----------
+    one, other
+        PNG files.
+    """
+    squares = [_brightness(file, 48) for file in (one, other)]
+    return float(np.sqrt(np.square(squares[0] - squares[1]).mean())) if squares[0].shape == squares[1].shape else 1.0
+
+
+def _brightness(file: str | Path, side: int) -> npt.NDArray[np.float64]:
+    """Mean brightness of each whole square of a picture."""
+    picture = imread(str(file))[..., :3].mean(axis=2, dtype=np.float64)
+    rows, columns = (size // side for size in picture.shape)
+    squares = picture[: rows * side, : columns * side].reshape(rows, side, columns, side)
+    brightness: npt.NDArray[np.float64] = squares.mean(axis=(1, 3))
+    return brightness
 
 
 def _known_traces(traces: Iterable[Trace | str | Path]) -> dict[str, Trace]:
@@ -324,7 +359,7 @@ def _load(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ToolkitError(f"{path}: not the JSON of a figure: {error}") from error
-    wanted = {"name", "call", "params", "traces", "font", "files"}
+    wanted = {"name", "call", "params", "traces", "font", "libraries", "files"}
     if not isinstance(record, dict) or not wanted <= record.keys():
         lacking = sorted(wanted - (record.keys() if isinstance(record, dict) else set()))
         raise ToolkitError(f"{path}: not the JSON of a figure: it has no {', '.join(lacking)}")
