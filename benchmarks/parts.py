@@ -299,4 +299,18 @@ def start(settings: Settings) -> Iterator[Row]:
     yield Row("start", what, median(values), "s", 2.5, False, "warm", {"toolkit info": values})
 
 
-PARTS = {"features": features, "stages": stages, "scaling": scaling, "clusters": clusters, "start": start}
+def charts(settings: Settings) -> Iterator[Row]:
+    """Measure the charts, see `benchmarks.charts`."""
+    from benchmarks.charts import charts
+
+    return charts(settings.quick)
+
+
+PARTS = {
+    "features": features,
+    "stages": stages,
+    "scaling": scaling,
+    "clusters": clusters,
+    "charts": charts,
+    "start": start,
+}
