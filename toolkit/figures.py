@@ -239,7 +239,8 @@ def _laid_out(fig: Figure) -> Iterator[None]:
     engine = fig.get_layout_engine()
     before: list[Any] = []
     for _ in range(8):
-        fig.draw_without_rendering()
+        if engine is not None:
+            engine.execute(fig)
         now = [ax.get_position().bounds for ax in fig.axes]
         if now == before:
             break

@@ -71,15 +71,27 @@ def make_figure(
     if not labels or len(set(labels)) < len(labels):
         raise ValueError(f"the captures must be one or more, with a label each of its own, got {labels}")
     chosen = options or Options()
+    return _make(name, captures, venue, chosen, folder, font, _command(name, captures, venue, chosen))
+
+
+def _make(
+    name: str,
+    captures: Sequence[Capture],
+    venue: Venue,
+    options: Options,
+    folder: str | Path,
+    font: str | None,
+    call: str,
+) -> Path:
     recipe = RECIPES[name]
     drawn = captures if recipe.compares else captures[:1]
-    data, draw = recipe.compute(drawn, chosen)
+    data, draw = recipe.compute(drawn, options)
     params: dict[str, Any] = {
-        "call": _command(name, captures, venue, chosen),
+        "call": call,
         "figure": name,
         "venue": venue,
         "captures": [{"label": capture.label, "clients": list(capture.clients)} for capture in drawn],
-        **vars(chosen),
+        **vars(options),
     }
     width = paper_width(venue, recipe.columns)
     with paper(venue, recipe.columns, font=font):
@@ -263,9 +275,7 @@ def verify_figure(path: str | Path, traces: Iterable[Trace | str | Path] = ()) -
     ]
     options = Options(params["bandwidth"], params["time_window"], params["packet_window"])
     with tempfile.TemporaryDirectory() as folder:
-        again = make_figure(
-            params["figure"], captures, venue=params["venue"], options=options, folder=folder, font=record["font"]
-        )
+        again = _make(params["figure"], captures, params["venue"], options, folder, record["font"], str(record["call"]))
         suffixes = (".csv", ".png", ".pdf", ".json")
         same = {suffix: _same(path.with_suffix(suffix), again.with_suffix(suffix)) for suffix in suffixes}
         if not same[".csv"]:

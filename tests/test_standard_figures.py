@@ -1,0 +1,309 @@
+"""The standard figures: made from samples and captures, the same again, found out when they are not."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+from matplotlib.image import imread, imsave
+
+import toolkit
+from toolkit import recipes, standard_figures
+from toolkit.cli import main
+from toolkit.recipes import RECIPES, Capture, Options, sample_captures
+from toolkit.standard_figures import ink_difference, make_figure, picture_difference, verify_figure
+
+FIGURES = Path(__file__).parent.parent / "figures"
+SUFFIXES = {".pdf", ".png", ".csv", ".json"}
+
+
+def run(*arguments: str | Path) -> Result:
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=True)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture(scope="module")
+def captures() -> list[Capture]:
+    return sample_captures()
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Copy the figures of the repository, to be spoilt."""
+    shutil.copytree(FIGURES, tmp_path / "figures")
+    return tmp_path / "figures"
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_figures_of_the_repository_still_come_out_of_the_samples(name: str) -> None:
+    found = verify_figure(FIGURES / f"{name}.json")
+    assert found.ok, str(found)
+    assert found.remade
+
+
+def test_the_repository_has_the_whole_set_and_nothing_else() -> None:
+    assert {path.name for path in FIGURES.iterdir()} == {
+        "index.md", *(f"{name}{suffix}" for name in RECIPES for suffix in SUFFIXES),
+    }  # fmt: skip
+    for name in RECIPES:
+        assert json.loads((FIGURES / f"{name}.json").read_text())["params"]["venue"] == "usenix"
+
+
+def test_the_index_page_shows_each_picture_with_its_caption_and_command() -> None:
+    text = (FIGURES / "index.md").read_text()
+    pictures = re.findall(r"!\[.*?\]\((.*?)\)", text)
+    assert pictures == [f"{name}.png" for name in RECIPES]
+    for link in re.findall(r"\]\((.*?)\)", text):
+        assert (FIGURES / link).is_file(), link
+    assert (
+        "TCP payload lengths of obfs4, a bar a length, coloured by mean-shift cluster at a bandwidth of 3 bytes" in text
+    )
+    assert "Captures: obfs4, meek, shadowsocks, https." in text
+    for name in RECIPES:
+        assert f"`toolkit figures --venue usenix --only {name}`" in text
+
+
+def test_the_command_of_the_index_page_makes_the_figure(tmp_path: Path) -> None:
+    text = (FIGURES / "index.md").read_text()
+    (command,) = re.findall(r"`toolkit (figures [^`]* --only entropy)`", text)
+    result = run(*command.split(), "-o", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "entropy.csv").read_bytes() == (FIGURES / "entropy.csv").read_bytes()
+
+
+def test_all_is_the_same_to_the_byte_in_another_process(captures: list[Capture], tmp_path: Path) -> None:
+    standard_figures.make_standard_figures(captures, folder=tmp_path / "here")
+    command = [sys.executable, "-m", "toolkit", "figures", "-o", str(tmp_path / "there")]
+    subprocess.run(
+        command, check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": "1", "TZ": "Asia/Tokyo"}
+    )
+    here, there = ({path.name: path.read_bytes() for path in (tmp_path / n).iterdir()} for n in ("here", "there"))
+    assert here.keys() == there.keys()
+    assert [name for name in here if here[name] != there[name]] == []
+    assert len(here) == 4 * len(RECIPES) + 1
+
+
+def test_the_data_are_those_that_the_functions_give(captures: list[Capture], tmp_path: Path) -> None:
+    first = captures[0]
+    make_figure("length-clusters", captures, folder=tmp_path, options=Options(bandwidth=7))
+    drawn = pd.read_csv(tmp_path / "length-clusters.csv", index_col="length")
+    clusters = toolkit.cluster_lengths(first.trace.select(clients=first.clients), bandwidth=7)
+    assert drawn.index.tolist() == clusters.unique_lengths.tolist()
+    assert drawn["packets"].tolist() == clusters.counts.tolist()
+    assert drawn["cluster"].tolist() == (clusters.labels + 1).tolist()
+
+    make_figure("interval-bins", captures, folder=tmp_path)
+    drawn = pd.read_csv(tmp_path / "interval-bins.csv", index_col=["part", "upper edge (µs)"])
+    for capture in captures:
+        table = toolkit.client_features(capture.trace, capture.clients)
+        for edge in (1_000, 1_000_000):
+            expected = table[f"bin_{edge}_interval_down"].mean()
+            assert drawn.loc[(capture.label, edge), "down"] == pytest.approx(expected, abs=1e-9)
+
+    make_figure("feature-comparison", captures, folder=tmp_path)
+    drawn = pd.read_csv(tmp_path / "feature-comparison.csv")
+    tops = drawn[drawn["part"] == "distance"]
+    assert len(tops) == 8
+    assert tops["distance"].is_monotonic_decreasing
+    assert set(drawn[drawn["part"] == "curve"]["feature"]) == set(tops["feature"])
+
+    make_figure("direction-timeline", captures, folder=tmp_path)
+    drawn = pd.read_csv(tmp_path / "direction-timeline.csv")
+    total = first.trace.select(clients=first.clients).column("ip_length").sum()
+    assert drawn[["bytes_up", "bytes_down"]].to_numpy().sum() == total
+
+
+def test_a_figure_of_one_capture_names_that_one_only(captures: list[Capture], tmp_path: Path) -> None:
+    for name, labels in (("entropy", ["obfs4"]), ("length-bins", list(recipes.SAMPLES))):
+        record = json.loads(make_figure(name, captures, folder=tmp_path).read_text())
+        assert [capture["label"] for capture in record["params"]["captures"]] == labels
+        assert [trace["name"] for trace in record["traces"]] == [f"{label}.pcap" for label in labels]
+
+
+@pytest.mark.parametrize(
+    ("venue", "name"),
+    [
+        ("acm", "length-clusters"),
+        ("ieee", "interval-cdf"),
+        ("lncs", "trace-overview"),
+        ("talk", "feature-comparison"),
+        ("talk", "length-clusters"),
+        ("notebook", "feature-correlation"),
+    ],
+)
+def test_figures_for_other_venues(venue: Any, name: str, captures: list[Capture], tmp_path: Path) -> None:
+    record = json.loads(make_figure(name, captures, venue=venue, folder=tmp_path).read_text())
+    width = toolkit.paper_width(venue, RECIPES[name].columns)
+    assert record["size_inches"] == [width, pytest.approx(width * RECIPES[name].height, abs=1e-3)]
+
+
+def beginning(name: str, path: Path, packets: int = 600) -> Path:
+    """Write the first packets of a sample, so that it is not a packaged capture any more."""
+    data = toolkit.example(name).path.read_bytes()
+    end = 24
+    for _ in range(packets):
+        end += 16 + int.from_bytes(data[end + 8 : end + 12], "little")
+    path.write_bytes(data[:end])
+    return path
+
+
+def test_your_own_captures_by_label(tmp_path: Path) -> None:
+    files = [beginning(name, tmp_path / f"my {name}.pcap") for name in ("trojan", "https")]
+    out = tmp_path / "out"
+    options = ["-l", "trojan", "-l", "the web", "-c", "10.77.0.0/24", "--venue", "acm", "-b", "5", "-n", "20"]
+    only = ["--only", "length-bins", "--only", "entropy"]
+    result = run("figures", *files, *options, *only, "-o", out)
+    assert result.exit_code == 0, result.output
+    record = json.loads((out / "length-bins.json").read_text())
+    assert record["call"] == (
+        "toolkit figures 'my trojan.pcap' 'my https.pcap' --label trojan --label 'the web' --client 10.77.0.0/24 "
+        "--venue acm --only length-bins --bandwidth 5 --packets 20"
+    )
+    assert record["params"]["captures"][1] == {"label": "the web", "clients": ["10.77.0.0/24"]}
+    assert str(tmp_path) not in "".join(path.read_text() for path in out.glob("*.json"))
+    assert run("figures", "--check", "-o", out, *files).exit_code == 0
+    lost = run("figures", "--check", "-o", out, files[0])
+    assert lost.exit_code == 1
+    digest = toolkit.read(files[1]).source.sha256[:12]
+    assert lost.stderr == f"length-bins: no capture given is my https.pcap (SHA-256 {digest}…)\n"
+    assert "entropy: the same to the byte" in lost.stdout  # it needs the first only
+
+
+def test_one_capture_makes_what_compares_none_and_guesses_its_clients(tmp_path: Path) -> None:
+    result = run("figures", beginning("meek", tmp_path / "some.meek.pcap"), "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    made = {path.stem for path in (tmp_path / "out").glob("*.json")}
+    assert made == set(RECIPES) - {"feature-comparison"}
+    record = json.loads((tmp_path / "out" / "entropy.json").read_text())
+    clients = list(toolkit.suggest_clients(toolkit.load_example("meek")))
+    assert record["params"]["captures"] == [{"label": "some", "clients": clients}]
+    assert "feature-comparison" not in (tmp_path / "out" / "index.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--only", "pie"], "--only pie: the figures are length-clusters, "),
+        (["a.pcap", "-l", "a", "-l", "b"], "1 captures need as many --label, got 2"),
+        (["x/a.pcap", "y/a.pcap"], "the labels of the captures must differ: a, a"),
+        (["--venue", "chi"], "'chi' is not one of"),
+        (["-b", "0"], "0 is not in the range"),
+        (["-w", "60"], "must have a unit"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], words: str) -> None:
+    result = run("figures", *arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_what_cannot_be_read_or_checked_is_one_line(tmp_path: Path) -> None:
+    for arguments, words in (
+        (["figures", tmp_path / "no.pcap"], "no such file"),
+        (["figures", "--check", "-o", tmp_path], f"no figure in {tmp_path}"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 1
+        assert words in result.stderr
+        assert result.stderr.count("\n") == 1
+
+
+def test_checking_finds_changed_files_and_says_which(copy: Path) -> None:
+    (copy / "entropy.png").write_bytes(b"")
+    (copy / "length-bins.csv").unlink()
+    assert verify_figure(copy / "entropy.json").problems == ("entropy.png is not the one that was written",)
+    assert verify_figure(copy / "length-bins.json").problems == ("length-bins.csv is missing",)
+
+
+def spoil(path: Path, **changes: object) -> None:
+    """Change the record of a figure, as if it had been made so."""
+    record = json.loads(path.read_text())
+    record["params"] |= changes
+    path.write_text(json.dumps(record))
+
+
+def test_checking_finds_other_data(copy: Path) -> None:
+    spoil(copy / "length-clusters.json", bandwidth=4.0)
+    found = verify_figure(copy / "length-clusters.json")
+    assert "the data that come out now are others" in found.problems
+    assert not found.ok
+    assert not found.identical
+
+
+def test_checking_finds_another_picture_of_the_same_data(copy: Path) -> None:
+    """The data do not depend on the chosen bandwidth that the sweep marks; the picture does."""
+    spoil(copy / "bandwidth-sweep.json", bandwidth=50.0)
+    found = verify_figure(copy / "bandwidth-sweep.json")
+    if found.versions:
+        pytest.skip(f"other versions are compared coarsely: {found.versions}")
+    (problem,) = found.problems
+    assert problem.startswith("the picture that comes out now is another one")
+
+
+def test_a_figure_of_your_own_cannot_be_made_again(tmp_path: Path) -> None:
+    ax = toolkit.plot_length_clusters(toolkit.cluster_lengths([1, 2, 2]))
+    path = toolkit.save_figure(ax.figure, "mine", folder=tmp_path)
+    found = verify_figure(path)
+    assert found.problems == ("it is not of the standard set, so the toolkit cannot make it again",)
+    assert not found.remade
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("", "not the JSON"), ("[]", "it has no call"), ('{"name": 1}', "no call")]
+)
+def test_what_is_no_figure_is_an_error(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(toolkit.ToolkitError, match=words):
+        verify_figure(tmp_path / "x.json")
+    with pytest.raises(toolkit.ToolkitError, match="not the JSON of a figure"):
+        verify_figure(tmp_path / "no.json")
+
+
+def test_differences_of_pictures(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    white = np.ones((480, 640, 3))
+    imsave(tmp_path / "white.png", white)
+    grain = white.copy()
+    grain[::16, ::16] = rng.random((30, 40, 3))  # a letter's edge here and there
+    imsave(tmp_path / "grain.png", grain)
+    bar = white.copy()
+    bar[100:300, 200:232] = 0
+    imsave(tmp_path / "bar.png", bar)
+    imsave(tmp_path / "small.png", white[:100])
+    assert picture_difference(tmp_path / "white.png", tmp_path / "white.png") == 0
+    assert picture_difference(tmp_path / "white.png", tmp_path / "grain.png") < 0.005
+    assert picture_difference(tmp_path / "white.png", tmp_path / "bar.png") == 1
+    assert picture_difference(tmp_path / "white.png", tmp_path / "small.png") == 1
+    share = 200 * 32 / (480 * 624)  # of the 10 by 13 squares of 48 pixels
+    assert 0.5 * share**0.5 < ink_difference(tmp_path / "white.png", tmp_path / "bar.png") <= share**0.5
+    assert ink_difference(tmp_path / "white.png", tmp_path / "small.png") == 1
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_an_empty_picture_would_be_found_by_the_coarse_measure(name: str, tmp_path: Path) -> None:
+    picture = imread(FIGURES / f"{name}.png")
+    imsave(tmp_path / "white.png", np.ones_like(picture))
+    assert picture_difference(FIGURES / f"{name}.png", tmp_path / "white.png") > standard_figures.TOLERANCE
+
+
+def test_wrong_names_and_captures(captures: list[Capture], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"`name` must be one of length-clusters, .*, got 'pie'"):
+        make_figure("pie", captures, folder=tmp_path)
+    with pytest.raises(ValueError, match=r"with a label each of its own, got \[\]"):
+        make_figure("entropy", [], folder=tmp_path)
+    with pytest.raises(ValueError, match="with a label each of its own"):
+        make_figure("entropy", [captures[0], captures[0]], folder=tmp_path)
+    with pytest.raises(ValueError, match="at least two feature tables"):
+        make_figure("feature-comparison", captures[:1], folder=tmp_path)
