@@ -54,6 +54,16 @@ toolkit.plot_length_clusters(clusters)
 plt.show()
 
 # %% [markdown]
+# ## Do the payloads look random?
+#
+# The band is what uniform random bytes of that length reach: 128 of them have 6.5 bits a byte, not 8. obfs4 lies within
+# it from its first byte on, which is what gives it away: TLS begins with headers that any censor can read.
+
+# %%
+toolkit.plot_entropy(toolkit.entropy_counts(obfs4))
+plt.show()
+
+# %% [markdown]
 # ## What is in a feature table?
 #
 # Time windows of 60 s, each (client, target) pair in it cut into windows of 50 packets, one row each.
@@ -80,6 +90,32 @@ tables = {
 }
 toolkit.plot_interval_bins(tables)
 plt.show()
+
+# %% [markdown]
+# One feature at a time, farthest apart first. D is the largest distance between two curves: 1 means that one threshold
+# separates all windows. With so few windows, of so few connections, it says where to look, not what a censor could do.
+
+# %%
+toolkit.plot_feature_comparison(toolkit.compare_features(tables), top=4)
+plt.show()
+
+# %% [markdown]
+# ## Into a paper
+#
+# Inside `toolkit.paper`, a figure has the width and the font of the venue. `toolkit.save_figure` writes it as PDF and
+# PNG, with the data drawn and where they come from; `toolkit figures` makes the whole standard set.
+
+# %%
+with toolkit.paper("usenix"):
+    toolkit.plot_interval_cdf(
+        {
+            "obfs4": toolkit.interval_cdf(toolkit.client_windows(obfs4, sample.clients, 50), sample.clients),
+            "https": toolkit.interval_cdf(
+                toolkit.client_windows(https, toolkit.example("https").clients, 50), toolkit.example("https").clients
+            ),
+        }
+    )
+    plt.show()
 
 # %% [markdown]
 # ## Into scikit-learn
