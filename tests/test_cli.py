@@ -9,6 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from making import capture
+from PIL import Image
+from reference import UDP, Packet
 
 import toolkit
 from toolkit.cli import main
@@ -32,6 +35,15 @@ def test_info() -> None:
     assert result.stderr == ""
 
 
+def test_info_of_no_packet(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.pcapng"
+    empty.write_bytes(capture([]))
+    result = run("info", str(empty))
+    assert result.exit_code == 0
+    assert "packets  0" in result.stdout
+    assert result.stderr == ""
+
+
 def test_clusters_prints_and_writes_what_the_function_finds(tmp_path: Path) -> None:
     output = tmp_path / "clusters.csv"
     result = run("clusters", OBFS4, "-c", "10.77.0.11", "-b", "5", "--top", "3", "-o", str(output))
@@ -46,6 +58,22 @@ def test_clusters_auto_bandwidth_and_udp() -> None:
     width = toolkit.suggest_bandwidth(toolkit.load_example("obfs4"))
     assert f"bandwidth={width:g} bytes" in run("clusters", OBFS4, "-b", "auto").stdout
     assert "0 clusters" in run("clusters", OBFS4, "--protocol", "udp").stdout
+
+
+def test_clusters_of_udp_and_their_limits(tmp_path: Path) -> None:
+    path, output = tmp_path / "udp", tmp_path / "clusters.csv"
+    sizes = [0, 10, 10, 10, 400, 1_400]
+    packets = [Packet(0, "10.0.0.1", "192.0.2.9", UDP, 28 + size, 1, 53, payload=bytes(size)) for size in sizes]
+    path.write_bytes(capture(packets))
+    result = run("clusters", str(path), "--protocol", "udp", "--min-length", "30", "--top", "1", "-o", str(output))
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[0] == "LengthClusters(2 clusters of 4 packets, bandwidth=3 bytes, 33.3% left out)"
+    assert f"wrote {output}" in result.stdout
+    assert pd.read_csv(output)["packets"].tolist() == [3, 1]  # all of them, whatever was printed
+    assert "428" not in result.stdout
+    tls = toolkit.cluster_lengths(toolkit.load_example("https"), tls_only=True, max_length=600)
+    https = str(toolkit.example("https").path)
+    assert repr(tls) in run("clusters", https, "--tls-only", "--max-length", "600").stdout
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
@@ -74,16 +102,96 @@ def test_features_to_standard_output() -> None:
     assert len(lines) == 1 + len(toolkit.client_features(toolkit.load_example("obfs4"), "10.77.0.0/24"))
 
 
-def test_demo_writes_a_table_and_two_pictures(tmp_path: Path) -> None:
-    result = run("demo", "-o", str(tmp_path))
+def test_report_is_named_after_the_capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("report", OBFS4)
     assert result.exit_code == 0, result.output
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "obfs4-features.csv", "obfs4-interval-bins.png", "obfs4-length-clusters.png",
-    ]  # fmt: skip
-    for path in tmp_path.glob("*.png"):
-        assert path.read_bytes()[:4] == b"\x89PNG"
-        assert str(path) in result.stdout
+    assert (result.stdout, result.stderr) == ("wrote obfs4.html\n", "")
+    assert [path.name for path in tmp_path.iterdir()] == ["obfs4.html"]
+    page = Path("obfs4.html").read_text("utf-8")
+    assert "Clients: 10.77.0.11, 10.77.0.12, 10.77.0.13 (not given" in page
+    assert page.count("<img ") == 7
+
+
+def test_report_of_given_clients_warns_of_the_capture(tmp_path: Path) -> None:
+    cut, output = tmp_path / "cut.pcap", tmp_path / "new" / "page.html"
+    cut.write_bytes(Path(OBFS4).read_bytes()[:-10])
+    strict = run("report", "--strict", str(cut), "-o", str(output))
+    assert (strict.exit_code, strict.stdout, strict.stderr.count("\n")) == (1, "", 1)
+    assert not output.parent.exists()
+    result = run("report", str(cut), "-c", "10.77.0.11", "-c", "10.77.0.12,10.77.0.99", "-o", str(output))
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"wrote {output}\n"
+    assert result.stderr.startswith(f"warning: {cut} (packet 1425, offset ")
+    assert result.stderr.count("\n") == 1
+    page = output.read_text("utf-8")
+    assert "Clients: 10.77.0.11, 10.77.0.12, 10.77.0.99</p>" in page
+    assert str(tmp_path) not in page
+
+
+@pytest.mark.parametrize("name", [".", "..", "/", "no.pcap", ""])
+def test_report_of_what_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("report", name)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_report_never_replaces_the_capture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name of a capture plays no part, so it may be the one that the report would have."""
+    monkeypatch.chdir(tmp_path)
+    data = Path(OBFS4).read_bytes()
+    for name, arguments in (("trace.html", []), ("trace.pcap", ["-o", f"../{tmp_path.name}/trace.pcap"])):
+        Path(name).write_bytes(data)
+        result = run("report", name, *arguments)
+        assert result.exit_code == 2
+        assert "is the capture itself: give another --output" in result.stderr
+        assert Path(name).read_bytes() == data
+
+
+def test_report_that_fails_leaves_the_old_page(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("the old page")
+    none = run("report", OBFS4, "-c", "192.0.2.0/24", "-o", str(page))
+    assert (none.exit_code, none.stdout) == (1, "")
+    assert "no packet has a client in 192.0.2.0/24; the busiest hosts are 10.77.0.11 (533 packets)" in none.stderr
+    assert none.stderr.count("\n") == 1
+    blocked = run("report", OBFS4, "-o", str(page / "below.html"))
+    assert (blocked.exit_code, blocked.stdout, blocked.stderr.count("\n")) == (1, "", 1)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("page.html", "the old page")]
+
+
+def test_demo_writes_a_table_a_picture_and_a_page(tmp_path: Path) -> None:
+    result = run("demo", "-o", str(tmp_path / "demo"))
+    assert result.exit_code == 0, result.output
+    files = sorted((tmp_path / "demo").iterdir())
+    assert [path.name for path in files] == ["obfs4-features.csv", "obfs4-overview.png", "obfs4-report.html"]
+    assert all(f"  {path}\n" in result.stdout for path in files)
     assert "22 windows, 55 features" in result.stdout
+    assert result.stderr == ""
+    trace = toolkit.load_example("obfs4")
+    assert repr(toolkit.cluster_lengths(trace)) in result.stdout
+    expected = toolkit.client_features(trace, toolkit.example("obfs4").clients)
+    written = pd.read_csv(files[0], index_col=["client", "target", "time_window", "window"])
+    pd.testing.assert_frame_equal(written.reset_index(), expected.reset_index(), check_dtype=False)
+    with Image.open(files[1]) as picture:
+        picture.load()
+        assert (picture.format, picture.size) == ("PNG", (1_400, 1_600))
+    page = files[2].read_text("utf-8")
+    assert f"Clients: {', '.join(toolkit.example('obfs4').clients)}</p>" in page
+    assert page.endswith("</html>\n")
+
+
+def test_demo_that_cannot_write_is_one_line(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.touch()
+    result = run("demo", "-o", str(blocked / "below"))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
 
 
 def test_a_cut_capture_warns_in_one_line_and_strict_fails(tmp_path: Path) -> None:
@@ -100,7 +208,7 @@ def test_a_cut_capture_warns_in_one_line_and_strict_fails(tmp_path: Path) -> Non
     assert strict.stdout == ""
 
 
-@pytest.mark.parametrize("command", [["info"], ["clusters"], ["features", "-c", "10.0.0.1"]])
+@pytest.mark.parametrize("command", [["info"], ["clusters"], ["features", "-c", "10.0.0.1"], ["report"]])
 def test_a_bad_file_is_one_line_and_code_1(command: list[str], tmp_path: Path) -> None:
     text = tmp_path / "text.pcap"
     text.write_text("hello, not a capture\n")
@@ -140,6 +248,10 @@ def test_a_client_that_matches_nothing_names_the_busiest_hosts() -> None:
         (["clusters", OBFS4, "-b", "wide"], "above 0 or 'auto', got 'wide'"),
         (["clusters", OBFS4, "--min-length", "9", "--max-length", "8"], "--min-length 9 is above --max-length 8"),
         (["clusters", OBFS4, "--protocol", "udp", "--tls-only"], "--tls-only goes with --protocol tcp"),
+        (["report", OBFS4, "-c", "10.77.0.1/24"], "has host bits set"),
+        (["report", OBFS4, "-o", "."], "is a directory"),
+        (["report"], "Missing argument 'FILE'"),
+        (["demo", OBFS4], "Got unexpected extra argument"),
         (["info"], "Missing argument 'FILE'"),
         (["inform"], "No such command 'inform'"),
     ],
@@ -158,7 +270,7 @@ def test_an_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["info", "clusters", "features", "demo"])
+@pytest.mark.parametrize("command", ["info", "report", "clusters", "features", "demo"])
 def test_help_has_an_example_or_says_what_it_does(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0

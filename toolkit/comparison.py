@@ -179,16 +179,18 @@ def _chosen(tables: Mapping[str, pd.DataFrame], features: str | Iterable[str] | 
     if features is None:
         chosen = tuple(name for name in FEATURES.names if all(name in table.columns for table in tables.values()))
         if not chosen:
-            raise ValueError("the tables have no feature in common")
+            raise ValueError(
+                "the feature table has no feature" if len(tables) == 1 else "the tables have no feature in common"
+            )
         return chosen
     wanted = [features] if isinstance(features, str) else list(features)
     asked = feature_names(wanted)
     # `up_down_ratio` comes with every table, but is shown only to who asks
-    chosen = tuple(name for name in asked if FEATURES[name].set != "always" or name in wanted or "always" in wanted)
+    chosen = tuple(name for name in asked if FEATURES[name].set != "always" or name in wanted)
     for label, table in tables.items():
         for name in chosen:
             if name not in table.columns:
-                raise ValueError(f"the feature table {label!r} has no {name!r}")
+                raise ValueError(f"the feature table {repr(label) + ' ' if label else ''}has no {name!r}")
     if not chosen:
         raise ValueError("`features` must name at least one set or feature, got none")
     return chosen

@@ -65,14 +65,22 @@ class Hosts:
     def rank(self, networks: Sequence[Network]) -> npt.NDArray[np.int32]:
         """Give for each host the position of the first network that holds it, `len(networks)` if none does."""
         rank = np.full(len(self), len(networks), np.int32)
+        alone: dict[tuple[int, int], int] = {}  # looked up, since there may be as many as there are hosts
         for position in reversed(range(len(networks))):
             network = networks[position]
+            if network.prefixlen == network.max_prefixlen:
+                alone[network.version, int(network.network_address)] = position
+                continue
             mask, base = int(network.netmask), int(network.network_address)
             inside = self.family == network.version
             for half, shift in ((0, 64), (1, 0)):
                 part = np.uint64((mask >> shift) & _LOW)
                 inside &= (self.words[:, half] & part) == np.uint64((base >> shift) & _LOW)
             rank[inside] = position
+        if alone:
+            halves = zip(self.family.tolist(), *self.words.T.tolist(), strict=True)
+            found = [alone.get((family, high << 64 | low), len(networks)) for family, high, low in halves]
+            rank = np.minimum(rank, np.array(found, np.int32))
         return rank
 
 

@@ -80,7 +80,7 @@ def write_report(trace: Trace, path: str | os.PathLike[str], *, clients: Network
     >>> import tempfile, toolkit
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     page = write_report(toolkit.load_example("obfs4"), f"{folder}/report.html").read_text("utf-8")
-    >>> page.count("<img "), "http" in page
+    >>> page.count("<img "), "://" in page
     (7, False)
     """
     page = overview(trace, clients)

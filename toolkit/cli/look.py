@@ -50,7 +50,9 @@ def report(file: str, clients: list[Network], output: Path | None, strict: bool)
     """
     from toolkit.report import write_report  # with matplotlib, a second that the other commands do without
 
-    target = output or Path(Path(file).name).with_suffix(".html")
+    target = output or Path(f"{Path(file).stem}.html")
+    if target.resolve() == Path(file).resolve():  # the name of a capture plays no part: it may end in .html
+        raise click.UsageError(f"{target} is the capture itself: give another --output")
     with errors():
         write_report(read(file, strict=strict, progress=True), target, clients=clients or None)
         click.echo(f"wrote {target}")

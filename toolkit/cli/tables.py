@@ -33,7 +33,7 @@ from toolkit.sweeps import suggest_bandwidth
 @client_option(required=False)
 @click.option(
     "-b", "--bandwidth", metavar="BYTES", callback=checked(parse_bandwidth), default="3", show_default=True,
-    help="Radius of the mean shift; 'auto' takes the start of the longest plateau of the number of clusters.",
+    help="Radius of the mean shift; 'auto' takes the middle of the longest range with the same number of clusters.",
 )  # fmt: skip
 @click.option(
     "--protocol",
