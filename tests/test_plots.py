@@ -1,124 +1,345 @@
-"""What the charts draw: heights, places, labels, and what they say when there is nothing to draw."""
+"""What the charts draw of lengths, gaps and time, against numbers worked out here."""
 
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from matplotlib import pyplot as plt
-from matplotlib.colors import to_rgba
+from charting import entries, ticks_within
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
 
 import toolkit
-from toolkit.plots import COLOURS, REST, interval_bin_shares, plot_interval_bins, plot_length_clusters
+from toolkit.plots import (
+    plot_client_pairs,
+    plot_direction_timeline,
+    plot_interval_bins,
+    plot_interval_cdf,
+    plot_length_bins,
+    plot_length_clusters,
+    plot_size_sequence,
+)
+
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#e69f00", "#009e73", "#bbbbbb"
+LENGTHS = [0] * 7 + [100] * 5 + [101] * 3 + [600] * 2 + [900] + [1400] * 2
 
 
-def bars(ax: plt.Axes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Left edge, width and top of each bar that the one collection holds."""
+def new() -> Axes:
+    return Figure().subplots()
+
+
+def said(ax: Axes) -> list[str]:
+    return [text.get_text() for text in ax.texts]
+
+
+def hexes(colours: Any) -> list[str]:
+    return [to_hex(colour) for colour in colours]
+
+
+def bars(ax: Axes) -> dict[float, tuple[float, float, float, str]]:
+    """Middle of each bar of the histogram: its width, foot, top and colour."""
     (collection,) = ax.collections
-    corners = [path.vertices for path in collection.get_paths()]
-    left = np.array([c[:, 0].min() for c in corners])
-    return left, np.array([np.ptp(c[:, 0]) for c in corners]), np.array([c[:, 1].max() for c in corners])
+    assert isinstance(collection, PolyCollection)
+    found = {}
+    for path, colour in zip(collection.get_paths(), collection.get_facecolors(), strict=True):
+        x, y = path.vertices[:, 0], path.vertices[:, 1]
+        found[(x.min() + x.max()) / 2] = (np.ptp(x), y.min(), y.max(), to_hex(colour))
+    return found
 
 
-def test_length_clusters_draws_each_length_in_its_colour() -> None:
-    lengths = [0] * 7 + [100] * 5 + [101] * 3 + [600] * 2 + [900] + [1400] * 2
-    clusters = toolkit.cluster_lengths(lengths, bandwidth=3)
-    ax = plot_length_clusters(clusters, top=2, ax=Figure().subplots())
-    left, width, top = bars(ax)
-    assert left.tolist() == [99.5, 100.5, 599.5, 899.5]
-    assert width.tolist() == [1, 1, 1, 1]
-    assert top.tolist() == [5, 3, 2, 1]
-    colours = ax.collections[0].get_facecolors()
-    expected = [to_rgba(name) for name in (COLOURS[0], COLOURS[0], COLOURS[1], REST)]
-    assert np.allclose(colours, expected)
-    texts = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert texts == ["100–101 bytes: 72.7%", "600 bytes: 18.2%", "1 more: 9.1%"]
-    assert ax.get_legend().get_title().get_text() == "bandwidth 3 bytes; share of packets shown"
-    assert ax.get_title(loc="left") == "not shown: 35.0% empty, 10.0% above 1,300 bytes (of 20 packets)"
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("length (bytes)", "packets")
-    assert ax.get_yscale() == "log"
-    low, high = ax.get_xlim()
-    assert low < 99.5
-    assert high > 900.5
-    assert ax.get_ylim()[1] > 5
+def test_length_clusters() -> None:
+    ax = plot_length_clusters(toolkit.cluster_lengths(LENGTHS, bandwidth=3), top=2, ax=new())
+    assert bars(ax) == {
+        100: (1, 0.5, 5, BLUE),
+        101: (1, 0.5, 3, BLUE),
+        600: (1, 0.5, 2, ORANGE),
+        900: (1, 0.5, 1, GREY),
+    }
+    legend = ax.get_legend()
+    # mean of 5 packets of 100 and 3 of 101: 100.4; shares of the 11 packets shown: 8, 2, 1
+    assert entries(legend) == ["1: 100.4 | 2 | 72.7%", "2: 600.0 | 1 | 18.2%", "1 more: 9.1%"]
+    assert legend.get_title().get_text() == "bandwidth 3: centre | width | share"
+    assert hexes(handle.get_facecolor() for handle in legend.get_patches()) == [BLUE, ORANGE, GREY]
+    assert ax.get_title(loc="left") == "of 20 packets, not shown: 35.0% empty, 10.0% above 1,300 bytes"
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_yscale()) == ("length (bytes)", "packets", "log")
+    assert [(text.get_text(), text.xy) for text in ax.texts] == [("1", (100, 5)), ("2", (600, 2))]
+    assert ax.get_xlim()[0] < 99.5
+    assert ax.get_xlim()[1] > 900.5
+    assert ax.get_ylim() == (0.5, 10)
 
 
-def test_length_clusters_axis_of_a_trace() -> None:
-    trace = toolkit.load_example("trojan")
-    ax = plot_length_clusters(toolkit.cluster_lengths(trace, tls_only=True), log=False, ax=Figure().subplots())
-    assert ax.get_xlabel() == "TCP payload length, TLS records only (bytes)"
+def test_length_clusters_on_a_linear_axis() -> None:
+    ax = plot_length_clusters(toolkit.cluster_lengths(LENGTHS), log=False, ax=new())
+    assert {bar[1:3] for bar in bars(ax).values()} == {(0, 5), (0, 3), (0, 2), (0, 1)}
     assert ax.get_yscale() == "linear"
-    assert ax.get_ylim()[0] == 0
+    assert ax.get_ylim() == pytest.approx((0, 5.5))
+    assert entries(ax.get_legend())[-1] == "3: 900.0 | 1 | 9.1%"  # no more: all have a colour
 
 
-def test_length_clusters_says_when_there_is_nothing() -> None:
-    ax = plot_length_clusters(toolkit.cluster_lengths([0, 0]), ax=Figure().subplots())
-    assert [text.get_text() for text in ax.texts] == ["no packets match"]
-    assert ax.get_legend() is None
+def test_length_clusters_notes_what_a_minimum_leaves_out() -> None:
+    ax = plot_length_clusters(toolkit.cluster_lengths([0, 1, 5, 50, 51], min_length=6, max_length=None), ax=new())
+    assert ax.get_title(loc="left") == "of 5 packets, not shown: 60.0% under 6 bytes"
+    ax = plot_length_clusters(toolkit.cluster_lengths([50, 51]), ax=new())
+    assert ax.get_title(loc="left") == ""
+
+
+def test_length_clusters_names_its_quantity_and_numbers_only_the_largest() -> None:
+    trace = toolkit.load_example("trojan")
+    ax = plot_length_clusters(toolkit.cluster_lengths(trace, tls_only=True), top=0, ax=new())
+    assert ax.get_xlabel() == "TCP payload length, TLS records only (bytes)"
+    assert said(ax) == []
+    assert {bar[3] for bar in bars(ax).values()} == {GREY}
+    (words,) = entries(ax.get_legend())
+    assert words.endswith("more: 100.0%")
+
+
+def test_length_clusters_has_as_many_artists_for_many_lengths_as_for_few() -> None:
+    few, many = ([length for length in range(1, last, 10)] for last in (101, 1300))
+    axes = [plot_length_clusters(toolkit.cluster_lengths(lengths), ax=new()) for lengths in (few, many)]
+    assert [len(bars(ax)) for ax in axes] == [10, 130]
+    assert len(axes[0].get_children()) == len(axes[1].get_children())
+
+
+@pytest.mark.parametrize(("highest", "shown"), [(1, ["1", "2"]), (6, ["1", "2", "5", "10"])])
+def test_length_clusters_labels_few_packets_with_whole_numbers(highest: int, shown: list[str]) -> None:
+    ax = plot_length_clusters(toolkit.cluster_lengths([70] * highest), ax=new())
+    ax.figure.draw_without_rendering()
+    assert sorted((label.get_text() for label in dict(ticks_within(ax))["y"]), key=int) == shown
 
 
 @pytest.mark.parametrize("top", [-1, 8, True])
 def test_length_clusters_wrong_top(top: int) -> None:
-    with pytest.raises(ValueError, match="`top` must be from 0 to 7"):
+    with pytest.raises(ValueError, match=f"`top` must be from 0 to 7, got {top}"):
         plot_length_clusters(toolkit.cluster_lengths([1]), top=top)
 
 
-@given(st.lists(st.integers(1, 1300), max_size=60), st.booleans(), st.integers(0, 7))
-def test_length_clusters_draws_any_lengths(lengths: list[int], log: bool, top: int) -> None:
-    figure = Figure()
-    ax = plot_length_clusters(toolkit.cluster_lengths(lengths), log=log, top=top, ax=figure.subplots())
-    figure.draw_without_rendering()
-    _, _, heights = bars(ax)
-    assert heights.sum() == len(lengths)
+def length_table(windows: int, **values: float) -> pd.DataFrame:
+    names = [f"bin_{edge}_len_{side}" for edge in range(100, 1501, 100) for side in ("up", "down")]
+    return pd.DataFrame({name: np.full(windows, values.get(name, 0.0)) for name in names})
 
 
-def table(windows: int, **values: float) -> pd.DataFrame:
+def test_length_bins() -> None:
+    one = pd.concat([length_table(1, bin_100_len_up=0.5), length_table(1, bin_100_len_up=0.1, bin_1500_len_down=0.8)])
+    ax = plot_length_bins({"b": one, "a": length_table(3, bin_200_len_down=0.25)}, ax=new())
+    steps = [patch for patch in ax.patches if isinstance(patch, StepPatch)]
+    want = np.zeros((4, 15))
+    want[0, 0], want[1, 14], want[3, 1] = 0.3, -0.4, -0.25
+    assert np.array([step.get_data().values for step in steps]) == pytest.approx(want)
+    assert all(step.get_data().edges.tolist() == list(range(0, 1501, 100)) for step in steps)
+    assert hexes(step.get_edgecolor() for step in steps) == [BLUE, BLUE, ORANGE, ORANGE]
+    marks = [line for line in ax.lines if line.get_linestyle() == "None"]
+    assert np.array([line.get_ydata() for line in marks]) == pytest.approx(want)
+    assert marks[0].get_xdata().tolist() == list(range(50, 1500, 100))
+    assert [line.get_marker() for line in marks] == ["o", "o", "s", "s"]
+    assert entries(ax.get_legend()) == ["b (2 windows)", "a (3 windows)"]
+    assert hexes(handle.get_color() for handle in ax.get_legend().get_lines()) == [BLUE, ORANGE]
+    assert ax.get_ylim() == pytest.approx((-0.46, 0.46))
+    assert ax.get_xlim() == (0, 1500)
+    assert ax.yaxis.get_major_formatter()(-0.25, 0) == "0.25"
+    assert ax.get_xlabel() == "TCP payload length (bytes), bins of 100"
+    assert ax.get_ylabel() == "share of TCP packets,\nmean of windows"
+    up, down = ax.texts
+    assert (up.get_text(), down.get_text()) == ("up", "down")
+    assert up.get_position()[1] > 0.5 > down.get_position()[1]
+
+
+def interval_table(windows: int, **values: float) -> pd.DataFrame:
     names = [f"bin_{edge}_interval_{side}" for edge in (1000, 10000, 100000, 1000000) for side in ("up", "down")]
     return pd.DataFrame({name: np.full(windows, values.get(name, 0.0)) for name in names})
 
 
-def test_interval_bin_shares_are_means_of_windows() -> None:
-    two = pd.concat([table(1, bin_1000_interval_up=0.5), table(1, bin_1000_interval_up=0.1, bin_10000_interval_down=1)])
-    shares = interval_bin_shares(two)
-    assert shares["up"].tolist() == pytest.approx([0.3, 0, 0, 0])
-    assert shares["down"].tolist() == pytest.approx([0, 0.5, 0, 0])
-    assert interval_bin_shares(table(0)).to_numpy().tolist() == np.zeros((4, 2)).tolist()
-    with pytest.raises(ValueError, match="no 'bin_1000_interval_up'"):
-        interval_bin_shares(pd.DataFrame({"push_ratio_up": [1.0]}))
-
-
-def test_interval_bins_draws_the_shares() -> None:
-    tables = {"a": table(3, bin_1000_interval_up=0.5, bin_1000000_interval_down=0.25), "b": table(2)}
-    ax = plot_interval_bins(tables, ax=Figure().subplots())
+def test_interval_bins() -> None:
+    tables = {
+        "b": pd.concat([interval_table(1, bin_1000_interval_up=0.5), interval_table(2, bin_1000000_interval_down=0.3)]),
+        "a": interval_table(2, bin_10000_interval_up=0.1),
+    }
+    ax = plot_interval_bins(tables, ax=new())
     heights = [[bar.get_height() for bar in container] for container in ax.containers]
-    assert heights == [[0.5, 0, 0, 0], [0, 0, 0, 0.25], [0, 0, 0, 0], [0, 0, 0, 0]]
-    labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["a up (3 windows)", "a down (3 windows)", "b up (2 windows)", "b down (2 windows)"]
-    # bars stand side by side in their group: no two overlap
+    assert heights == [pytest.approx(row) for row in [[1 / 6, 0, 0, 0], [0, 0, 0, 0.2], [0, 0.1, 0, 0], [0] * 4]]
+    assert [container.get_label() for container in ax.containers] == ["b up", "b down", "a up", "a down"]
+    assert entries(ax.get_legend()) == ["b (3 windows)", "a (2 windows)", "up", "down"]
+    faces = [to_hex(container[0].get_facecolor()) for container in ax.containers]
+    assert faces == [BLUE, "#ffffff", ORANGE, "#ffffff"]
+    assert [container[0].get_hatch() for container in ax.containers] == [None, "////", None, "////"]
+    assert [handle.get_hatch() for handle in ax.get_legend().get_patches()] == [None, None, None, "////"]
     edges = sorted((bar.get_x(), bar.get_x() + bar.get_width()) for container in ax.containers for bar in container)
-    assert all(a[1] <= b[0] + 1e-9 for a, b in itertools.pairwise(edges))
-    assert ax.get_ylim() == pytest.approx((0, 0.55))
+    assert all(a[1] <= b[0] + 1e-9 for a, b in itertools.pairwise(edges))  # no two overlap
+    for container in ax.containers:
+        assert all(abs(bar.get_x() + bar.get_width() / 2 - place) < 0.4 for place, bar in enumerate(container))
+    assert ax.get_ylim() == pytest.approx((0, 0.22))
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["< 1 ms", "1–10 ms", "10–100 ms", "0.1–1 s"]
+    assert ax.get_xlabel() == "gap to the previous TCP packet\nwith a new sequence number"
+    assert ax.get_ylabel() == "share of TCP packets,\nmean of windows"
 
 
-def test_interval_bins_without_windows_and_with_too_many_tables() -> None:
-    ax = plot_interval_bins(table(0), ax=Figure().subplots())
-    assert [text.get_text() for text in ax.texts] == ["no windows"]
+def test_interval_bins_of_one_table_says_how_many_windows() -> None:
+    ax = plot_interval_bins(interval_table(3, bin_1000_interval_up=0.5), ax=new())
+    assert ax.get_title(loc="left") == "3 windows"
+    assert entries(ax.get_legend()) == ["up", "down"]
+
+
+def counted(up: list[float], down: list[float]) -> pd.DataFrame:
+    """Gaps in microseconds, counted the slow way."""
+    edges = [*(round(10 ** (k / 40), 3) for k in range(361)), float("inf")]
+    sides = {"up": up, "down": down}
+    return pd.DataFrame({side: [sum(g <= e for g in gaps) for e in edges] for side, gaps in sides.items()}, index=edges)
+
+
+def value_at(line: Any, x: float) -> float:
+    """Height of a line of steps."""
+    assert line.get_drawstyle() == "steps-post"
+    return float(line.get_ydata()[np.flatnonzero(line.get_xdata() <= x)[-1]])
+
+
+def test_interval_cdf() -> None:
+    tables = {"b": counted([100, 2_000, 2_000, 500_000], [10]), "a": counted([], [5_000_000, 10])}
+    ax = plot_interval_cdf(tables, ax=new())
+    edges = [line.get_xdata()[0] for line in ax.lines if len(line.get_xdata()) == 2]
+    assert edges == [0.001, 0.01, 0.1, 1]
+    lines = [line for line in ax.lines if len(line.get_xdata()) > 2]
+    assert [line.get_label() for line in lines] == ["b up", "b down", "a down"]
+    assert [line.get_linestyle() for line in lines] == ["-", "--", "--"]
+    assert hexes(line.get_color() for line in lines) == [BLUE, BLUE, ORANGE]
+    assert [line.get_marker() for line in lines] == ["o", "o", "s"]
+    up = lines[0]  # in seconds
+    assert [value_at(up, x) for x in (9e-5, 1.1e-4, 1.9e-3, 2.2e-3, 0.4, 0.6)] == [0, 0.25, 0.25, 0.75, 0.75, 1]
+    assert [value_at(lines[2], x) for x in (1.1e-5, 4, 6)] == [0.5, 0.5, 1]
+    assert entries(ax.get_legend()) == ["b (4 + 1 gaps)", "a (0 + 2 gaps)", "up", "down"]
+    assert [handle.get_linestyle() for handle in ax.get_legend().get_lines()] == ["-", "-", "-", "--"]
+    assert ax.get_xscale() == "log"
+    low, high = ax.get_xlim()
+    assert low < 1e-5
+    assert high > 5
+    assert ax.get_ylim() == (0, 1)
+    assert ax.xaxis.get_major_formatter()(0.01) == "10 ms"
+    assert ax.get_xlabel() == "gap to the previous TCP packet\nwith a new sequence number"
+    assert ax.get_ylabel() == "share of gaps at most so long"
+
+
+def test_interval_cdf_of_gaps_in_one_decade_has_two_labels_at_least() -> None:
+    ax = plot_interval_cdf(counted([20_000] * 3, [21_000]), ax=new())
+    ax.figure.draw_without_rendering()
+    low, high = ax.get_xlim()
+    labels = [tick.label1.get_text() for tick in ax.xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+    assert {"10 ms", "100 ms"} <= set(labels)
+    assert not [label for label in ax.get_xticklabels(minor=True) if label.get_text()]
+
+
+def test_direction_timeline() -> None:
+    rows = {"start": [0.0, 2, 8], "stop": [2.0, 4, 10], "packets_up": [3, 0, 1], "packets_down": [1, 2, 0]}
+    rows |= {"bytes_up": [300, 0, 100], "bytes_down": [40, 80, 0]}
+    timeline = pd.DataFrame(rows, index=pd.Index([0, 1, 4], name="time_window"))
+    ax = plot_direction_timeline(timeline, ax=new())
+    up, down = (patch for patch in ax.patches if isinstance(patch, StepPatch))
+    assert up.get_data().edges.tolist() == [0, 2, 4, 8, 10]
+    assert up.get_data().values.tolist() == [300, 0, 0, 100]  # zero in the two windows that are not there
+    assert down.get_data().values.tolist() == [-40, -80, 0, 0]
+    assert hexes(patch.get_facecolor() for patch in (up, down)) == [BLUE, ORANGE]
+    assert up.get_fill()
+    assert entries(ax.get_legend()) == ["up", "down"]
+    assert hexes(handle.get_facecolor() for handle in ax.get_legend().get_patches()) == [BLUE, ORANGE]
+    (lines,) = (each for each in ax.collections if isinstance(each, LineCollection))
+    assert [segment[0][0] for segment in lines.get_segments()] == [0, 2, 4, 6, 8, 10]  # every edge of the clock
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("time since the first packet (s)", "IP bytes in 2 s")
+    assert ax.get_xlim() == (0, 10)
+    assert ax.get_ylim() == pytest.approx((-86.4, 324))
+    assert ax.yaxis.get_major_formatter()(-2_000, 0) == "2k"
+    packets = plot_direction_timeline(timeline, quantity="packets", ax=new())
+    assert packets.patches[0].get_data().values.tolist() == [3, 0, 0, 1]
+    assert packets.get_ylabel() == "packets in 2 s"
+
+
+def test_direction_timeline_of_many_windows_has_no_lines_at_their_edges() -> None:
+    number = np.arange(151)
+    columns = dict.fromkeys(("packets_up", "packets_down", "bytes_up", "bytes_down"), 1)
+    for windows, lines in ((150, 1), (151, 0)):
+        timeline = pd.DataFrame({"start": number * 0.1, "stop": number * 0.1 + 0.1, **columns}, index=number)
+        assert len(plot_direction_timeline(timeline[:windows], ax=new()).collections) == lines
+
+
+def test_size_sequence() -> None:
+    sizes = pd.DataFrame([[500, -90, 0], [500, 20, -7], [500, -90, 0], [400, -90, 0]], columns=[1, 2, 3])
+    ax = plot_size_sequence(sizes, ax=new())
+    up, down = ax.collections
+
+    def discs(side: Any) -> dict[tuple[int, int], float]:
+        return {tuple(at): size for at, size in zip(side.get_offsets().tolist(), side.get_sizes(), strict=True)}
+
+    assert discs(up) == pytest.approx({(1, 500): 67.5, (1, 400): 22.5, (2, 20): 22.5})  # 90 is all connections
+    assert discs(down) == pytest.approx({(2, -90): 67.5, (3, -7): 22.5})
+    assert hexes((up.get_facecolor()[0], down.get_facecolor()[0])) == [BLUE, ORANGE]
+    legend = ax.get_legend()
+    assert entries(legend) == ["up", "down", "10%", "50%", "100%"]
+    areas = [handle.get_markersize() ** 2 for handle in legend.get_lines()[2:]]
+    assert areas == pytest.approx([9, 45, 90])
+    assert legend.get_title().get_text() == "area: share of 4 connections"
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("data packet of the connection", "payload (bytes)")
+    assert ax.get_xlim() == (0.5, 3.5)
+    assert ax.get_ylim()[0] < -90
+    assert ax.get_ylim()[1] > 500
+    assert ax.yaxis.get_major_formatter()(-1_448, 0) == "1,448"
+
+
+def made_pairs() -> pd.DataFrame:
+    index = pd.MultiIndex.from_tuples([("10.0.0.1", "1.1.1.1"), ("10.0.0.2", "2.2.2.2"), ("10.0.0.3", "3.3.3.3")])
+    rows = {"bytes_up": [100, 900, 50], "bytes_down": [200, 50, 100], "packets_up": [9, 5, 1]}
+    return pd.DataFrame(rows | {"packets_down": [8, 5, 1]}, index=index)
+
+
+def test_client_pairs() -> None:
+    ax = plot_client_pairs(made_pairs(), top=2, ax=new())
+    up, down = ax.containers
+    assert [bar.get_width() for bar in up] == [900, 100]
+    assert [bar.get_width() for bar in down] == [-50, -200]
+    assert hexes(side[0].get_facecolor() for side in (up, down)) == [BLUE, ORANGE]
+    assert [bar.get_y() + bar.get_height() / 2 for bar in up] == pytest.approx([0, 1])
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == ["10.0.0.2 – 2.2.2.2", "10.0.0.1 – 1.1.1.1"]
+    bottom, top = ax.get_ylim()
+    assert bottom > 1.35 > -0.35 > top  # the first is at the top
+    assert ax.get_xlabel() == "IP bytes down | up\nnot shown: 1 pairs with 10.7%"  # 150 of 1,400 bytes
+    assert entries(ax.get_legend()) == ["up", "down"]
+    assert ax.get_xlim()[0] <= -200
+    assert ax.get_xlim()[1] >= 900
+    assert ax.xaxis.get_major_formatter()(-3_000, 0) == "3k"
+    packets = plot_client_pairs(made_pairs(), quantity="packets", ax=new())
+    assert [bar.get_width() for bar in packets.containers[0]] == [9, 5, 1]
+    assert packets.get_xlabel() == "packets down | up"
+
+
+def test_client_pairs_shortens_addresses_of_ipv6() -> None:
+    long = "2001:db8:1111:2222:3333:4444:5555:6666"
+    pairs = made_pairs().iloc[:1].set_axis(pd.MultiIndex.from_tuples([(long, "192.0.2.9")]))
+    narrow = plot_client_pairs(pairs, ax=Figure(figsize=(3.335, 3)).subplots())
+    assert narrow.get_yticklabels()[0].get_text().startswith("2001:")
+    assert "…" in narrow.get_yticklabels()[0].get_text()
+    wide = plot_client_pairs(pairs, ax=Figure(figsize=(12, 3)).subplots())
+    assert wide.get_yticklabels()[0].get_text() == f"{long} – 192.0.2.9"
+
+
+def test_wrong_arguments() -> None:
+    timeline = toolkit.direction_timeline(toolkit.load_example("obfs4"), "10.77.0.0/24")
+    with pytest.raises(ValueError, match="`quantity` must be 'bytes' or 'packets', got 'bits'"):
+        plot_direction_timeline(timeline, quantity="bits")
+    with pytest.raises(ValueError, match="`quantity` must be 'bytes' or 'packets', got 'bits'"):
+        plot_client_pairs(made_pairs(), quantity="bits")
+    for top in (0, True, 1.5):
+        with pytest.raises(ValueError, match=f"`top` must be an int of at least 1, got {top}"):
+            plot_client_pairs(made_pairs(), top=top)
     for number in (0, 8):
-        with pytest.raises(ValueError, match=f"from 1 to 7 feature tables, got {number}"):
-            plot_interval_bins({str(i): table(1) for i in range(number)})
-
-
-def test_a_chart_makes_one_figure_at_most_and_leaves_rcparams_alone() -> None:
-    before = dict(mpl.rcParams)
-    ax = plot_length_clusters(toolkit.cluster_lengths([1, 2, 3]))
-    assert plt.get_fignums() == [ax.figure.number]
-    plot_interval_bins(table(1), ax=Figure().subplots())
-    assert plt.get_fignums() == [ax.figure.number]
-    assert dict(mpl.rcParams) == before
+        for plot, one, what in (
+            (plot_interval_bins, interval_table(1), "feature tables"),
+            (plot_length_bins, length_table(1), "feature tables"),
+            (plot_interval_cdf, counted([1], [2]), "tables of counted gaps"),
+        ):
+            with pytest.raises(ValueError, match=f"there must be from 1 to 7 {what}, got {number}"):
+                plot({str(i): one for i in range(number)})
+    for plot, column in ((plot_interval_bins, "bin_1000_interval_up"), (plot_length_bins, "bin_100_len_up")):
+        with pytest.raises(ValueError, match=f"the feature table has no '{column}': compute it with the set"):
+            plot(pd.DataFrame({"push_ratio_up": [1.0]}))

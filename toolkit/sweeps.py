@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from toolkit.hosts import Networks
+from toolkit.hosts import Networks, parse_networks
 from toolkit.lengths import Floats, LengthCounts, TransportProtocol, check_integer, cluster_lengths, length_counts
 from toolkit.trace import Trace
 from toolkit.windows import nanoseconds
@@ -170,13 +170,14 @@ def window_sweep(
     sizes = sorted(set(packet_windows))
     if not widths or not sizes:
         raise ValueError("`time_windows` and `packet_windows` must hold at least one value each, got none")
+    networks = parse_networks(clients)  # an iterator is used up at the first width
     rows = []
     for width in widths:
-        groups = groups_of(trace, pd.Timedelta(width, unit="ns"), by="pair", clients=clients)
+        groups = groups_of(trace, pd.Timedelta(width, unit="ns"), by="pair", clients=networks)
         packets = groups.stop - groups.start
         total = max(int(packets.sum()), 1)
         for size in sizes:
-            windows = int((packets // size).sum())
+            windows = int((packets // min(size, total + 1)).sum())  # a size may have more than 64 bits
             rows.append((width / 1e9, size, windows, windows * size, windows * size / total))
     columns = ["time_window", "packet_window", "windows", "packets", "kept"]
     return pd.DataFrame(rows, columns=columns).set_index(["time_window", "packet_window"])

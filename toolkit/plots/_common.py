@@ -7,17 +7,20 @@ is also told by position, hatching, marker or label, so that it survives a grey 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import ScaledTranslation
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.legend import Legend
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
@@ -57,23 +60,39 @@ def note(ax: Axes, words: str) -> None:
     ax.set_title(wrapped(ax, words), fontsize=small(), loc="left")
 
 
-def wrapped(ax: Axes, words: str) -> str:
-    """Break small print into lines no wider than the axes."""
-    letters = _room(ax) / max(_width(words) / max(len(words), 1), 0.1)
-    return textwrap.fill(words, max(int(letters), 10)) if words else ""
+def wrapped(where: Axes | Figure, words: str, *, beside: float = 0.0, size: float | None = None) -> str:
+    """Break small print into lines no wider than the axes or the figure, less the points of what stands beside it."""
+    if not words:
+        return ""
+    most = 0.93 * room(where) - beside
+    letters = max(int(most / max(text_width(words, size) / len(words), 0.1)), 10)
+    while text_width(lines := textwrap.fill(words, letters), size) > most and letters > 10:
+        letters -= 1
+    return lines
 
 
-def _width(words: str) -> float:
-    """Width of small print in points, in the font that it will have."""
-    font = get_font(findfont(FontProperties()))
-    font.set_size(small(), 72)
-    font.set_text(words)
-    return float(font.get_width_height()[0]) / 64
+def text_width(words: str, size: float | str | None = None) -> float:
+    """Width of text in points, in the font that it will have; of small print if no size is given."""
+    font = FontProperties(size=small() if size is None else size)
+    return float(max(text_to_path.get_text_width_height_descent(line, font, False)[0] for line in words.split("\n")))
 
 
-def _room(ax: Axes) -> float:
-    """Width of the axes in points, nearly: the layout is not known before it is drawn."""
-    return float(ax.get_position().width * ax.figure.bbox.width / ax.figure.dpi * 72)
+def room(where: Axes | Figure) -> float:
+    """Width of the axes or the figure in points, nearly: the layout is not known before it is drawn."""
+    share = 0.97
+    if isinstance(where, Axes):
+        place = where.get_subplotspec()
+        # axes side by side lose some of it to the labels between them
+        share = where.get_position().width * (0.85 if place and place.get_gridspec().ncols > 1 else 1)
+    return float(share * where.figure.bbox.width / where.figure.dpi * 72)
+
+
+def count_labels(ax: Axes, highest: float) -> None:
+    """Label counts under 10 on a log axis as 1, 2, 5: else fractions would stand there, or nothing."""
+    if highest < 10:
+        form = FuncFormatter(lambda value, _: f"{value:g}" if round(value, 6) in (1, 2, 5, 10) else "")
+        ax.yaxis.set_major_formatter(form)
+        ax.yaxis.set_minor_formatter(form)
 
 
 def short(label: str, most: int = 28) -> str:
@@ -81,6 +100,17 @@ def short(label: str, most: int = 28) -> str:
     label = " ".join(str(label).split())
     head = (most - 1) // 2
     return label if len(label) <= most else f"{label[:head]}…{label[-(most - 1 - head) :]}"
+
+
+def shorter(labels: Iterable[Any]) -> dict[Any, str]:
+    """Give each label in few characters, but in as many as it takes to tell them apart."""
+    given = list(labels)
+    names: dict[Any, str] = {}
+    for most in (28, 60, 120):
+        names = {label: short(label, most) for label in given}
+        if len(set(names.values())) == len(given):
+            break
+    return names
 
 
 def labelled(data: T | Mapping[str, T], what: str) -> dict[str, T]:
@@ -122,31 +152,46 @@ def legend_above(
     above = ax.get_title(loc="left")
     lines = above.count("\n") + 1 if above else 0
     shift = ScaledTranslation(0, (small() * 1.3 * lines + 5) / 72, ax.figure.dpi_scale_trans)
-    return ax.legend(
-        handles=found,
+    return legend(
+        ax,
+        found,
+        columns,
         title=None if title is None else wrapped(ax, title),
         loc="lower left",
         bbox_to_anchor=(0, 1),
         bbox_transform=ax.transAxes + shift,
-        ncols=_fitting(ax, [str(handle.get_label()) for handle in found], columns),
-        fontsize=small(),
-        title_fontsize=small(),
         alignment="left",
-        frameon=False,
         borderaxespad=0,
         borderpad=0,
+    )
+
+
+def legend(where: Axes | Figure, handles: Sequence[Artist], columns: int, **options: Any) -> Legend:
+    """Make a legend in small print, of at most so many columns, whose labels stand as they are given."""
+    beside = 3.2 * small()  # the handle, and what is between the columns
+    labels = [wrapped(where, str(handle.get_label()), beside=beside) for handle in handles]
+    made = where.legend(
+        list(handles),
+        [str(number) for number in range(len(labels))],
+        ncols=_fitting(room(where), [text_width(label) + beside for label in labels], columns),
+        fontsize=small(),
+        title_fontsize=small(),
+        frameon=False,
         handlelength=1.8,
         handletextpad=0.4,
         columnspacing=1.0,
         labelspacing=0.3,
+        **options,
     )
+    for text, label in zip(made.get_texts(), labels, strict=True):
+        text.set_text(label)  # only now: a legend leaves out labels that begin with "_"
+        text.set_parse_math(False)  # a "$" is a "$"
+    return made
 
 
-def _fitting(ax: Axes, labels: list[str], most: int) -> int:
-    """Columns of a legend that fit over the axes, which it fills from top to bottom."""
-    widths = [_width(label) + 3.2 * small() for label in labels]  # with the handle, and what is between the columns
-    for columns in range(min(most, len(labels)), 1, -1):
-        parts = np.array_split(np.array(widths), columns)
-        if sum(float(part.max()) for part in parts) <= _room(ax):
-            return columns
+def _fitting(most: float, widths: list[float], columns: int) -> int:
+    """Columns of a legend that fit into so many points; they are filled from top to bottom."""
+    for number in range(min(columns, len(widths)), 1, -1):
+        if sum(float(part.max()) for part in np.array_split(np.array(widths), number)) <= most:
+            return number
     return 1

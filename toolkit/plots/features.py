@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from toolkit.features import FEATURES
 from toolkit.lengths import check_integer
-from toolkit.plots._common import COLOURS, MARKERS, REST, new_axes, say, short, small
+from toolkit.plots._common import COLOURS, MARKERS, REST, legend, new_axes, say, shorter, small
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,12 +82,13 @@ def plot_feature_comparison(
         ax.remove()
     for ax in grid[:, 0]:
         ax.set_ylabel("share of windows")
+    names = shorter(labels)
     handles = [
         Line2D([], [], color=COLOURS[i], linestyle=_LINES[i], marker=MARKERS[i], markersize=3.5,
-               label=f"{short(label)} ({comparison.windows[label]:,} windows)")
+               label=f"{names[label]} ({comparison.windows[label]:,} windows)")
         for i, label in enumerate(labels)
     ]  # fmt: skip
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(labels), columns), frameon=False)
+    legend(figure, handles, columns, loc="outside upper center")
     return figure
 
 

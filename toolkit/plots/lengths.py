@@ -13,7 +13,19 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
 from toolkit.comparison import length_bin_shares
-from toolkit.plots._common import COLOURS, MARKERS, REST, labelled, legend_above, new_axes, note, say, short, small
+from toolkit.plots._common import (
+    COLOURS,
+    MARKERS,
+    REST,
+    count_labels,
+    labelled,
+    legend_above,
+    new_axes,
+    note,
+    say,
+    shorter,
+    small,
+)
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -86,6 +98,8 @@ def plot_length_clusters(clusters: LengthClusters, *, top: int = 6, log: bool = 
     if log:
         ax.set_yscale("log")
     highest = int(counts.max()) if len(counts) else 1
+    if log:
+        count_labels(ax, highest)
     ax.set_ylim(bottom, highest * (2 if log else 1.1))  # room for the numbers
     first, last = (int(lengths[0]), int(lengths[-1])) if len(lengths) else (0, 1)
     margin = max((last - first) * 0.02, 1)
@@ -133,14 +147,16 @@ def plot_length_bins(tables: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: A
     named = labelled(tables, "feature tables")
     shares = {label: length_bin_shares(table) for label, table in named.items()}
     ax = new_axes(ax)
+    names = shorter(named)
+    handles: list[Artist] = []
     for i, (label, share) in enumerate(shares.items()):
         edges = np.append(0, share.index.to_numpy())
-        words = f"{short(label)} ({len(named[label]):,} windows)".strip()
+        words = f"{names[label]} ({len(named[label]):,} windows)".strip()
         for sign, side in ((1, "up"), (-1, "down")):
             height = sign * share[side].to_numpy()
             ax.stairs(height, edges, baseline=0, color=COLOURS[i], linewidth=1.2)
             # a marker in each bin tells the traces apart without colour
-            ax.plot(
+            marks = ax.plot(
                 edges[1:] - 50,
                 height,
                 MARKERS[i],
@@ -148,6 +164,7 @@ def plot_length_bins(tables: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: A
                 markersize=3.5,
                 label=words if side == "up" else None,
             )
+            handles += marks if side == "up" else []
     ax.axhline(0, color="black", linewidth=0.8)
     highest = max(max(float(share.to_numpy().max()) for share in shares.values()) * 1.15, 0.01)
     ax.set_ylim(-highest, highest)
@@ -160,7 +177,7 @@ def plot_length_bins(tables: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: A
     if all(len(table) == 0 for table in named.values()):
         say(ax, "no packets match")
     else:
-        legend_above(ax)
+        legend_above(ax, handles=handles)
     return ax
 
 

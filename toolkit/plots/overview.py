@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from toolkit.plots._common import short, small
+from toolkit.plots._common import short, small, wrapped
 from toolkit.plots.lengths import plot_length_clusters
 from toolkit.plots.payload import plot_entropy
 from toolkit.plots.timing import plot_client_pairs, plot_direction_timeline, plot_interval_bins
@@ -25,7 +25,7 @@ def plot_trace_overview(overview: Overview, *, figure: Figure | None = None) -> 
     overview
         From `toolkit.overview`.
     figure
-        Where to draw; a new one of 7 by 8 inches if None.
+        Where to draw; a new one of 9 by 9 inches if None.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def plot_trace_overview(overview: Overview, *, figure: Figure | None = None) -> 
     if figure is None:
         from matplotlib import pyplot
 
-        figure = pyplot.figure(figsize=(7, 8), layout="constrained")
+        figure = pyplot.figure(figsize=(9, 9), layout="constrained")
     axes = figure.subplot_mosaic(
         [["timeline", "timeline"], ["lengths", "intervals"], ["entropy", "pairs"]], height_ratios=[0.7, 1, 1]
     )
@@ -56,11 +56,14 @@ def plot_trace_overview(overview: Overview, *, figure: Figure | None = None) -> 
     clients = short(", ".join(overview.clients), 60) + (
         " (the hosts that open connections)" if overview.guessed else ""
     )
+    size = max(small(), 9.0)
+    held = f"{len(trace):,} packets of {trace.host_count:,} hosts in {trace.duration.total_seconds():,.1f} s"
+    lines = (wrapped(figure, words, size=size) for words in (f"{names}: {held}", f"clients: {clients}"))
     figure.suptitle(
-        f"{names}: {len(trace):,} packets of {trace.host_count:,} hosts in {trace.duration.total_seconds():,.1f} s\n"
-        f"clients: {clients}",
-        fontsize=max(small(), 9),
+        "\n".join(lines),
+        fontsize=size,
         ha="left",
         x=0.01,
+        parse_math=False,
     )
     return figure

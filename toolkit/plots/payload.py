@@ -42,8 +42,8 @@ def plot_entropy(counts: EntropyCounts, *, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> import toolkit
-    >>> plot_entropy(toolkit.entropy_counts(toolkit.load_example("obfs4"))).get_ylim()
-    (0.0, 8.2)
+    >>> plot_entropy(toolkit.entropy_counts(toolkit.load_example("obfs4"))).get_ylabel()
+    'entropy (bits/byte)'
     """
     ax = new_axes(ax)
     cells = counts.cells

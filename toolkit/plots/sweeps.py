@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from toolkit.plots._common import COLOURS, legend_above, new_axes, say, seconds, small
+from toolkit.plots._common import COLOURS, count_labels, legend_above, new_axes, say, seconds, small
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,10 +67,11 @@ def plot_bandwidth_sweep(sweep: pd.DataFrame, *, chosen: float | None = None, ax
     if chosen is not None:
         ax.axvline(chosen, color="black", linewidth=0.8, linestyle=":")
         handles.append(Line2D([], [], color="black", linewidth=0.8, linestyle=":", label=f"chosen: {chosen:g}"))
+    highest = max(float(sweep["clusters"].max()) if len(sweep) else 1, 1)
+    ax.set_ylim(0.8, highest * 1.5)  # before the scale, which cannot find limits for no clusters
     ax.set_xscale("log")
     ax.set_yscale("log")
-    highest = max(float(sweep["clusters"].max()) if len(sweep) else 1, 1)
-    ax.set_ylim(0.8, highest * 1.5)
+    count_labels(ax, highest)
     ticks = [
         tick for tick in (0.5, 1, 2, 5, 10, 20, 50, 100) if len(sweep) and sweep.index[0] <= tick <= sweep.index[-1]
     ]
@@ -109,7 +110,7 @@ def plot_window_sweep(sweep: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     >>> import toolkit
     >>> sweep = toolkit.window_sweep(toolkit.load_example("obfs4"), "10.77.0.0/24")
     >>> [text.get_text() for text in plot_window_sweep(sweep).texts[:3]]
-    ['224', '81', '22']
+    ['263', '120', '53']
     """
     ax = new_axes(ax)
     kept = sweep["kept"].unstack()

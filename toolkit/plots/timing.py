@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator, NullFormatter
 
 from toolkit.comparison import interval_bin_shares
 from toolkit.features import INTERVAL_EDGES
@@ -25,9 +26,12 @@ from toolkit.plots._common import (
     legend_above,
     new_axes,
     note,
+    room,
     say,
     seconds,
     short,
+    shorter,
+    text_width,
 )
 
 if TYPE_CHECKING:
@@ -72,6 +76,7 @@ def plot_interval_bins(tables: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax:
     named = labelled(tables, "feature tables")
     shares = {label: interval_bin_shares(table) for label, table in named.items()}
     ax = new_axes(ax)
+    names = shorter(named)
     places = np.arange(len(INTERVAL_EDGES))
     width = 0.8 / (2 * len(shares))
     for i, (label, table) in enumerate(shares.items()):
@@ -81,20 +86,23 @@ def plot_interval_bins(tables: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax:
                 places - 0.4 + (2 * i + j + 0.5) * width,
                 table[side],
                 width,
-                label=f"{short(label)} {side}".strip(),
+                label=f"{names[label]} {side}".strip(),
                 facecolor=colour if side == "up" else "white",
                 edgecolor=colour,
                 hatch=None if side == "up" else "////",
                 linewidth=0.8,
             )
-    ax.set_xticks(places, ["< 1 ms", "1–10 ms", "10–100 ms", "0.1–1 s"])
+    bins = ["< 1 ms", "1–10 ms", "10–100 ms", "0.1–1 s"]
+    if max(text_width(name, mpl.rcParams["xtick.labelsize"]) for name in bins) * 1.25 > room(ax) / len(bins):
+        bins = ["\n".join(name.rsplit(" ", 1)) for name in bins]
+    ax.set_xticks(places, bins)
     ax.set_xlabel("gap to the previous TCP packet\nwith a new sequence number")
     ax.set_ylabel("share of TCP packets,\nmean of windows")
     highest = max(float(table.to_numpy().max()) for table in shares.values())
     ax.set_ylim(0, max(highest * 1.1, 0.01))
     if all(len(table) == 0 for table in named.values()):
         say(ax, "no packets match")
-    words = [f"{short(label)} ({len(table):,} windows)".strip() for label, table in named.items()]
+    words = [f"{names[label]} ({len(table):,} windows)".strip() for label, table in named.items()]
     if len(named) == 1:
         note(ax, words[0].strip("()"))
         handles = []
@@ -136,13 +144,14 @@ def plot_interval_cdf(counts: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: 
     --------
     >>> import toolkit
     >>> windows = toolkit.client_windows(toolkit.load_example("obfs4"), "10.77.0.0/24", 50)
-    >>> plot_interval_cdf(toolkit.interval_cdf(windows, "10.77.0.0/24")).get_ylim()
-    (0.0, 1.0)
+    >>> plot_interval_cdf(toolkit.interval_cdf(windows, "10.77.0.0/24")).get_ylabel()
+    'share of gaps at most so long'
     """
     named = labelled(counts, "tables of counted gaps")
     ax = new_axes(ax)
     for edge in INTERVAL_EDGES:
         ax.axvline(edge / 1e6, color=REST, linewidth=0.6, zorder=0)
+    names = shorter(named)
     shown: list[float] = []
     for i, (label, table) in enumerate(named.items()):
         finite = table.iloc[:-1]
@@ -162,15 +171,19 @@ def plot_interval_cdf(counts: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: 
                 marker=MARKERS[i] if len(named) > 1 else None,
                 markersize=3.5,
                 markevery=(20 + 5 * i, 40),
-                label=f"{short(label)} {side}".strip(),
+                label=f"{names[label]} {side}".strip(),
             )
             # from the shortest gap to the longest, as far as they are counted
             shown += [gap[min(int((share <= bound).sum()), len(gap) - 1)] for bound in (0, 1 - 0.5 / total)]
     ax.set_xscale("log")
     low, high = (min(shown) / 2, max(shown) * 2) if shown else (1e-6, 1.0)
-    ax.set_xlim(max(low, 1e-6), high)
+    low = max(low, 1e-6)
+    if np.floor(np.log10(high)) <= np.ceil(np.log10(low)):  # there would be one label, or none
+        low, high = 10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(high))
+    ax.set_xlim(low, high)
     ax.set_ylim(0, 1)
     ax.xaxis.set_major_formatter(EngFormatter(unit="s"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("gap to the previous TCP packet\nwith a new sequence number")
     ax.set_ylabel("share of gaps at most so long")
     if not shown:
@@ -178,7 +191,7 @@ def plot_interval_cdf(counts: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: 
         return ax
     handles = [
         Line2D([], [], color=COLOURS[i], marker=MARKERS[i] if len(named) > 1 else "", markersize=3.5,
-               label=f"{short(label)} ({_gaps(table)} gaps)".strip())
+               label=f"{names[label]} ({_gaps(table)} gaps)".strip())
         for i, (label, table) in enumerate(named.items())
     ]  # fmt: skip
     handles += [Line2D([], [], color="grey", linestyle=("-", "--")[j], label=("up", "down")[j]) for j in range(2)]
@@ -280,8 +293,8 @@ def plot_size_sequence(sequence: pd.DataFrame, *, ax: Axes | None = None) -> Axe
     --------
     >>> import toolkit
     >>> sequence = toolkit.size_sequence(toolkit.load_example("trojan"), "10.77.0.0/24", n=10)
-    >>> plot_size_sequence(sequence).get_xlim()
-    (0.5, 10.5)
+    >>> plot_size_sequence(sequence).get_ylabel()
+    'payload (bytes)'
     """
     ax = new_axes(ax)
     positions = sequence.columns.to_numpy()
@@ -366,7 +379,7 @@ def plot_client_pairs(
     for side, colour, sign in (("up", UP, 1), ("down", DOWN, -1)):
         ax.barh(places, sign * shown[f"{quantity}_{side}"], 0.7, color=colour, label=side)
     ax.axvline(0, color="black", linewidth=0.8)
-    ax.set_yticks(places, [f"{client} – {target}" for client, target in shown.index])
+    ax.set_yticks(places, _pair_names(ax, list(shown.index)))
     ax.set_ylim(max(len(shown), 4) - 0.5, -0.5)
     si = EngFormatter(sep="")
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: si(abs(value))))
@@ -376,3 +389,13 @@ def plot_client_pairs(
         ax.set_xlabel(f"{what} down | up\nnot shown: {rest:,} pairs with {share:.1%}")
     legend_above(ax)
     return ax
+
+
+def _pair_names(ax: Axes, pairs: list[tuple[str, str]]) -> list[str]:
+    """Name each pair in no more than 0.7 of the width of the axes: addresses of IPv6 are long."""
+    names: list[str] = []
+    for most in range(39, 6, -2):
+        names = [f"{short(client, most)} – {short(target, most)}" for client, target in pairs]
+        if max(text_width(name, mpl.rcParams["ytick.labelsize"]) for name in names) <= 0.7 * room(ax):
+            break
+    return names
