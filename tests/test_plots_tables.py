@@ -191,7 +191,8 @@ def test_feature_comparison() -> None:
         assert ax.get_ylim() == (0, 1.03)
     assert [ax.get_ylabel() for ax in figure.axes] == ["share of windows", "", ""]
     (legend,) = figure.legends
-    assert entries(legend) == ["b (40 windows)", "a (25 windows)", "c (31 windows)"]
+    assert entries(legend) == ["b (40)", "a (25)", "c (31)"]
+    assert legend.get_title().get_text() == "in brackets: windows"
     assert [to_hex(line.get_color()) for line in legend.get_lines()] == [BLUE, ORANGE, GREEN]
     assert [line.get_linestyle() for line in legend.get_lines()] == [li.get_linestyle() for li in figure.axes[0].lines]
 

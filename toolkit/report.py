@@ -108,7 +108,7 @@ def _render(page: Overview) -> str:
         "<h2>Overview</h2>",
         _picture(
             lambda figure: plots.plot_trace_overview(page, figure=figure),
-            (8, 9),
+            (9, 9),
             "Timeline, payload lengths by cluster, gaps between packets, entropy, busiest pairs",
         ),
         "<h2>Closer</h2>",

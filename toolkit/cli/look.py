@@ -92,10 +92,10 @@ def demo(output: Path) -> None:
         click.echo(f"... {len(table)} windows, {table.shape[1]} features")
         files = [output / name for name in ("obfs4-features.csv", "obfs4-overview.png", "obfs4-report.html")]
         write_table(table, files[0])
-        figure = Figure(figsize=(7, 8), layout="constrained")
+        figure = Figure(figsize=(9, 9), layout="constrained")
         plot_trace_overview(overview(trace, sample.clients), figure=figure)
         with atomically(files[1]) as temporary:
-            figure.savefig(temporary, dpi=200)
+            figure.savefig(temporary, dpi=150)
         write_report(trace, files[2], clients=sample.clients)
         click.secho("\nWritten", bold=True)
         for path in files:

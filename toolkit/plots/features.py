@@ -85,10 +85,10 @@ def plot_feature_comparison(
     names = shorter(labels)
     handles = [
         Line2D([], [], color=COLOURS[i], linestyle=_LINES[i], marker=MARKERS[i], markersize=3.5,
-               label=f"{names[label]} ({comparison.windows[label]:,} windows)")
+               label=f"{names[label]} ({comparison.windows[label]:,})")
         for i, label in enumerate(labels)
     ]  # fmt: skip
-    legend(figure, handles, columns, loc="outside upper center")
+    legend(figure, handles, columns + 1, loc="outside upper center", title="in brackets: windows")
     return figure
 
 
@@ -113,7 +113,7 @@ def _panel(ax: Axes, name: str, row: pd.Series[Any], curves: dict[Any, pd.DataFr
         )
     ax.set_xlim(low - margin, high + margin)
     ax.xaxis.set_major_locator(MaxNLocator(4))
-    if np.isfinite(distance):
+    if distance > 0:
         ax.vlines(row["at"], *sorted((row["first_share"], row["second_share"])), color=REST, linewidth=3, zorder=0)
     ax.set_ylim(0, 1.03)
     known = name in FEATURES.names

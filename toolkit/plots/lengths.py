@@ -83,16 +83,14 @@ def plot_length_clusters(clusters: LengthClusters, *, top: int = 6, log: bool = 
     ax.add_collection(bars)
     table = clusters.to_frame()
     handles: list[Artist] = []
+    peaks: list[tuple[int, int, int]] = []
     spans = zip(*(table[name].tolist() for name in ("centre", "min_length", "max_length", "share")), strict=True)
     for number, (centre, shortest, longest, share) in enumerate(itertools.islice(spans, top)):
-        words = f"{number + 1}: {centre:,.1f} | {longest - shortest + 1:,} | {share:.1%}"
+        words = f"{number + 1}: {centre:,.1f} · {longest - shortest + 1:,} · {share:.1%}"
         handles.append(Patch(color=COLOURS[number], label=words))
         mine = clusters.labels == number
         peak = int(counts[mine].argmax())
-        place = (int(lengths[mine][peak]), int(counts[mine][peak]))
-        ax.annotate(
-            str(number + 1), place, (0, 1.5), textcoords="offset points", ha="center", va="bottom", fontsize=small()
-        )
+        peaks.append((int(lengths[mine][peak]), int(counts[mine][peak]), number + 1))
     if len(table) > top:
         handles.append(Patch(color=REST, label=f"{len(table) - top:,} more: {table['share'].iloc[top:].sum():.1%}"))
     if log:
@@ -100,19 +98,38 @@ def plot_length_clusters(clusters: LengthClusters, *, top: int = 6, log: bool = 
     highest = int(counts.max()) if len(counts) else 1
     if log:
         count_labels(ax, highest)
-    ax.set_ylim(bottom, highest * (2 if log else 1.1))  # room for the numbers
+    ax.set_ylim(bottom, highest * (3 if log else 1.2))  # room for the numbers
     first, last = (int(lengths[0]), int(lengths[-1])) if len(lengths) else (0, 1)
     margin = max((last - first) * 0.02, 1)
     ax.set_xlim(first - margin, last + margin)
+    _write_numbers(ax, peaks)
     ax.set_xlabel(f"{clusters.quantity} (bytes)")
     ax.set_ylabel("packets")
     note(ax, _left_out(clusters))
     if handles:
-        title = f"bandwidth {clusters.bandwidth:g}: centre | width | share"
+        title = f"bandwidth {clusters.bandwidth:g}: centre · width · share"
         legend_above(ax, handles=handles, title=title)
     else:
         say(ax, "no packets match")
     return ax
+
+
+def _write_numbers(ax: Axes, peaks: list[tuple[int, int, int]]) -> None:
+    """Write the number of each cluster over its highest bar; one too near to the last stands over that one's."""
+    left, right = ax.get_xlim()
+    level, before = 0, -float("inf")
+    for length, packets, number in sorted(peaks):
+        level = level + 1 if length - before < 0.03 * (right - left) else 0
+        before = length
+        ax.annotate(
+            str(number),
+            (length, packets),
+            (0, 1.5 + 0.9 * small() * level),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=small(),
+        )
 
 
 def plot_length_bins(tables: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
@@ -151,7 +168,7 @@ def plot_length_bins(tables: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: A
     handles: list[Artist] = []
     for i, (label, share) in enumerate(shares.items()):
         edges = np.append(0, share.index.to_numpy())
-        words = f"{names[label]} ({len(named[label]):,} windows)".strip()
+        words = f"{names[label]} ({len(named[label]):,})".strip()
         for sign, side in ((1, "up"), (-1, "down")):
             height = sign * share[side].to_numpy()
             ax.stairs(height, edges, baseline=0, color=COLOURS[i], linewidth=1.2)
@@ -177,7 +194,7 @@ def plot_length_bins(tables: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: A
     if all(len(table) == 0 for table in named.values()):
         say(ax, "no packets match")
     else:
-        legend_above(ax, handles=handles)
+        legend_above(ax, handles=handles, title="in brackets: windows")
     return ax
 
 

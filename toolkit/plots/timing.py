@@ -102,9 +102,9 @@ def plot_interval_bins(tables: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax:
     ax.set_ylim(0, max(highest * 1.1, 0.01))
     if all(len(table) == 0 for table in named.values()):
         say(ax, "no packets match")
-    words = [f"{names[label]} ({len(table):,} windows)".strip() for label, table in named.items()]
+    words = [f"{names[label]} ({len(table):,})".strip() for label, table in named.items()]
     if len(named) == 1:
-        note(ax, words[0].strip("()"))
+        note(ax, f"windows: {len(next(iter(named.values()))):,}")
         handles = []
     else:
         handles = [Patch(color=COLOURS[i], label=label) for i, label in enumerate(words)]
@@ -113,7 +113,7 @@ def plot_interval_bins(tables: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax:
         Patch(facecolor=colour, edgecolor=colour, label="up"),
         Patch(facecolor="white", edgecolor=colour, hatch="////", label="down"),
     ]
-    legend_above(ax, handles=handles)
+    legend_above(ax, handles=handles, title="in brackets: windows" if len(named) > 1 else None)
     return ax
 
 
@@ -181,7 +181,7 @@ def plot_interval_cdf(counts: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: 
     if np.floor(np.log10(high)) <= np.ceil(np.log10(low)):  # there would be one label, or none
         low, high = 10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(high))
     ax.set_xlim(low, high)
-    ax.set_ylim(0, 1)
+    ax.set_ylim(0, 1.03)  # so that a line along 1 is not cut in half
     ax.xaxis.set_major_formatter(EngFormatter(unit="s"))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel("gap to the previous TCP packet\nwith a new sequence number")
@@ -191,11 +191,11 @@ def plot_interval_cdf(counts: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: 
         return ax
     handles = [
         Line2D([], [], color=COLOURS[i], marker=MARKERS[i] if len(named) > 1 else "", markersize=3.5,
-               label=f"{names[label]} ({_gaps(table)} gaps)".strip())
+               label=f"{names[label]} ({_gaps(table)})".strip())
         for i, (label, table) in enumerate(named.items())
     ]  # fmt: skip
     handles += [Line2D([], [], color="grey", linestyle=("-", "--")[j], label=("up", "down")[j]) for j in range(2)]
-    legend_above(ax, handles=handles)
+    legend_above(ax, handles=handles, title="in brackets: gaps up + down")
     return ax
 
 
@@ -220,8 +220,8 @@ def plot_direction_timeline(timeline: pd.DataFrame, *, quantity: Quantity = "byt
     Returns
     -------
     Axes
-        With two `StepPatch`, up and down, which are zero where there is no window. The edges of windows are grey
-        lines, where they are few enough to be told apart (150).
+        With two `StepPatch`, up and down, which are zero where there is no window, and their outlines. The edges of
+        windows are grey lines, where they are few enough to be told apart (150).
 
     Raises
     ------
@@ -254,7 +254,10 @@ def plot_direction_timeline(timeline: pd.DataFrame, *, quantity: Quantity = "byt
         values = sign * timeline[f"{quantity}_{side}"].to_numpy()
         both[side] = np.abs(values).max()
         heights = np.insert(values, apart, 0)
-        ax.stairs(heights, edges, baseline=0, fill=True, facecolor=colour, edgecolor=colour, linewidth=0.5, label=side)
+        # an edge keeps a window visible that is narrower than a pixel; around a filled shape of many corners it would
+        # take a second, as a line it does not
+        ax.stairs(heights, edges, baseline=0, fill=True, color=colour, linewidth=0, label=side)
+        ax.step(edges, np.append(heights, heights[-1]), where="post", color=colour, linewidth=0.5)
     lines = np.unique(edges)
     whole = (edges[-1] - edges[0]) / width
     if whole <= _MOST_EDGES:
@@ -287,7 +290,7 @@ def plot_size_sequence(sequence: pd.DataFrame, *, ax: Axes | None = None) -> Axe
     -------
     Axes
         With one `PathCollection` a direction: a disc for each size at each place, whose area is the share of the
-        connections that have it there.
+        connections that have it there (but 2 square points at least, so that a single one is seen among many).
 
     Examples
     --------
@@ -386,7 +389,7 @@ def plot_client_pairs(
     rest = len(ordered) - len(shown)
     if rest:
         share = total.to_numpy()[np.argsort(-total.to_numpy(), kind="stable")][top:].sum() / max(total.sum(), 1)
-        ax.set_xlabel(f"{what} down | up\nnot shown: {rest:,} pairs with {share:.1%}")
+        ax.set_xlabel(f"{what} down | up\nnot shown: {rest:,} pair{'s' * (rest > 1)} with {share:.1%}")
     legend_above(ax)
     return ax
 
