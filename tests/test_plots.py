@@ -71,14 +71,14 @@ def test_length_clusters() -> None:
     assert [(text.get_text(), text.xy) for text in ax.texts] == [("1", (100, 5)), ("2", (600, 2))]
     assert ax.get_xlim()[0] < 99.5
     assert ax.get_xlim()[1] > 900.5
-    assert ax.get_ylim() == (0.5, 10)
+    assert ax.get_ylim() == (0.5, 15)
 
 
 def test_length_clusters_on_a_linear_axis() -> None:
     ax = plot_length_clusters(toolkit.cluster_lengths(LENGTHS), log=False, ax=new())
     assert {bar[1:3] for bar in bars(ax).values()} == {(0, 5), (0, 3), (0, 2), (0, 1)}
     assert ax.get_yscale() == "linear"
-    assert ax.get_ylim() == pytest.approx((0, 5.5))
+    assert ax.get_ylim() == pytest.approx((0, 6))
     assert entries(ax.get_legend())[-1] == "3: 900.0 · 1 · 9.1%"  # no more: all have a colour
 
 

@@ -83,7 +83,7 @@ def room(where: Axes | Figure) -> float:
     if isinstance(where, Axes):
         place = where.get_subplotspec()
         # axes side by side lose some of it to the labels between them
-        share = where.get_position().width * (0.85 if place and place.get_gridspec().ncols > 1 else 1)
+        share = where.get_position().width * (0.9 if place and place.get_gridspec().ncols > 1 else 1)
     return float(share * where.figure.bbox.width / where.figure.dpi * 72)
 
 

@@ -93,7 +93,7 @@ def plot_interval_bins(tables: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax:
                 linewidth=0.8,
             )
     bins = ["< 1 ms", "1–10 ms", "10–100 ms", "0.1–1 s"]
-    if max(text_width(name, mpl.rcParams["xtick.labelsize"]) for name in bins) * 1.25 > room(ax) / len(bins):
+    if max(text_width(name, mpl.rcParams["xtick.labelsize"]) for name in bins) > room(ax) / len(bins):
         bins = ["\n".join(name.rsplit(" ", 1)) for name in bins]
     ax.set_xticks(places, bins)
     ax.set_xlabel("gap to the previous TCP packet\nwith a new sequence number")
