@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import ipaddress
 import json
 import os
@@ -160,13 +161,103 @@ def test_made_again_all_four_are_the_same_to_the_byte(tmp_path):
 
 def test_the_same_figure_saved_twice_inside_and_outside_of_the_block_is_the_same(tmp_path):
     with paper("ieee"):
-        fig = chart()
+        fig = panels()
         save_figure(fig, "x", folder=tmp_path / "inside")
     engine = fig.get_layout_engine()
     save_figure(fig, "x", folder=tmp_path / "outside")
     save_figure(fig, "x", folder=tmp_path / "again")
     assert contents(tmp_path / "inside") == contents(tmp_path / "outside") == contents(tmp_path / "again")
     assert fig.get_layout_engine() is engine
+
+
+def bytes_of(fig: Figure) -> dict[str, bytes]:
+    return figures.render_figure(fig, "x", None, {}, ())
+
+
+def bare(**size: object) -> Figure:
+    """Draw ticks and no other text: what sets these is not known before they are drawn."""
+    fig, ax = plt.subplots(**size)
+    ax.plot([1, 2], [0, 1e6])
+    return fig
+
+
+def panels(**size: object) -> Figure:
+    """Draw what makes the layout move for a few draws."""
+    fig, axs = plt.subplots(2, 2, sharex=True, **size)
+    x = np.linspace(1, 1000, 50)
+    for power, ax in enumerate(axs.flat):
+        ax.plot(x, x**power)
+        ax.set_ylabel(f"y{power}")
+    fig.colorbar(axs[0, 0].scatter(x, x, c=x), ax=axs)
+    axs[1, 1].set_xlabel("x")
+    fig.suptitle("all")
+    fig.legend(["a"], loc="outside lower center")
+    return fig
+
+
+@pytest.mark.parametrize(("draw", "venue"), [(chart, "lncs"), (chart, "talk"), (bare, "talk")])
+def test_saved_first_after_the_block_is_the_same_as_in_it(draw, venue):
+    """Each figure is saved once: the first draw settles what the next would ask the settings for."""
+    with paper(venue):
+        inside, outside = bytes_of(draw()), draw()
+    assert bytes_of(outside) == inside
+
+
+@pytest.mark.parametrize(("draw", "venue"), [(chart, "usenix"), (panels, "acm"), (panels, "talk")])
+def test_shown_before_or_not_is_the_same(draw, venue):
+    with paper(venue):
+        fresh, shown, resized = draw(), draw(), draw()
+    shown.savefig(io.BytesIO(), dpi=72)
+    size = resized.get_size_inches()
+    resized.set_size_inches(9, 9)
+    resized.draw_without_rendering()
+    resized.set_size_inches(size)
+    assert bytes_of(fresh) == bytes_of(shown) == bytes_of(resized)
+    assert all(ax.get_in_layout() for ax in fresh.axes)  # and it is laid out again if it is drawn on
+
+
+@pytest.fixture(scope="module")
+def usenix_chart() -> dict[str, bytes]:
+    with paper("usenix"):
+        return bytes_of(chart())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"savefig.facecolor": "red", "savefig.transparent": True, "savefig.dpi": 50},
+        {"savefig.bbox": "tight", "savefig.pad_inches": 1},
+        {"pdf.fonttype": 3, "pdf.compression": 0, "pdf.inheritcolor": True},
+        {"pdf.use14corefonts": True},
+        {"text.hinting": "none", "path.snap": False},
+        {"font.size": 20, "xtick.labelsize": 30, "ytick.labelsize": 4, "mathtext.fontset": "cm"},
+    ],
+)
+def test_what_a_notebook_sets_does_not_show(settings, usenix_chart):
+    with paper("usenix"):
+        fig = chart()
+    with mpl.rc_context(settings):
+        assert bytes_of(fig) == usenix_chart
+
+
+@pytest.mark.parametrize("layout", ["none", "constrained", "tight"])
+def test_the_layout_engine_is_as_before_also_when_it_fails(layout):
+    with paper("usenix"):
+        fig, ax = plt.subplots(layout=layout)
+        ax.plot([1, 2])
+        engine = fig.get_layout_engine()
+        first = bytes_of(fig)
+        assert fig.get_layout_engine() is engine
+        assert bytes_of(fig) == first
+        with pytest.raises(TypeError, match="has no JSON form"):
+            figures.render_figure(fig, "x", None, {"odd": object()}, ())
+        assert fig.get_layout_engine() is engine
+
+
+def test_a_figure_without_text_has_no_font():
+    fig = Figure()
+    fig.subplots().set_axis_off()  # its title is there, and empty
+    assert json.loads(bytes_of(fig)[".json"])["font"] is None
 
 
 def test_the_png_has_300_dpi(tmp_path):
@@ -191,6 +282,8 @@ def test_the_record_says_where_the_figure_comes_from(tmp_path):
         "width": pd.Timedelta("60s"),
         "file": Path("/home/someone/secret/trace.pcap"),
         "nested": {"a": (1, None, True)},
+        "times": [np.datetime64("2020-01-01", "ns"), np.timedelta64(5, "s")],
+        "files": {Path("/b/x.pcap"), Path("/a/y.pcap")},
     }
     path = save_figure(chart(), "a-b_c.1", params=params, traces=[trace, other], folder=tmp_path)
     record = json.loads(path.read_text())
@@ -201,6 +294,7 @@ def test_the_record_says_where_the_figure_comes_from(tmp_path):
     assert record["params"] == {
         "bandwidth": 3.5, "n": 4, "clients": ["10.0.0.0/8", "::1"], "start": "2020-01-01 00:00:00+00:00",
         "width": "0 days 00:01:00", "file": "trace.pcap", "nested": {"a": [1, None, True]},
+        "times": ["2020-01-01 00:00:00", "0 days 00:00:05"], "files": ["x.pcap", "y.pcap"],
     }  # fmt: skip
     assert record["traces"] == [
         {"name": "obfs4.pcap", "sha256": toolkit.example("obfs4").sha256, "history": list(trace.history)},
@@ -239,20 +333,37 @@ def test_what_fails_leaves_the_old_figure_and_no_other_file(tmp_path, monkeypatc
         save_figure(fig, "x", params={"odd": object()}, folder=tmp_path)
     assert contents(tmp_path) == before
 
-    def full(self, data):
-        if self.suffix == ".csv":
-            raise OSError(28, "No space left on device")
-        return write(self, data)
+    for owner, method, ending in (
+        (Path, "write_bytes", ".csv"),
+        (Path, "write_bytes", ".json"),
+        (Figure, "savefig", "png"),
+    ):
+        works = getattr(owner, method)
 
-    write = Path.write_bytes
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="No space left"):
-        save_figure(fig, "x", folder=tmp_path)
-    monkeypatch.undo()
-    assert contents(tmp_path) == before
+        def full(self, first, works=works, ending=ending, **options):
+            if options.get("format", getattr(self, "suffix", "")) == ending:
+                raise OSError(28, "No space left on device")
+            return works(self, first, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, method, full)
+            with pytest.raises(OSError, match="No space left"):
+                save_figure(fig, "x", folder=tmp_path)
+        assert contents(tmp_path) == before
     save_figure(fig, "x", folder=tmp_path)
     assert contents(tmp_path).keys() == before.keys()
     assert contents(tmp_path)["x.png"] != before["x.png"]
+
+
+def test_a_folder_in_the_way_is_found_before_a_file_is_replaced(tmp_path):
+    save_figure(chart(), "x", folder=tmp_path)
+    (tmp_path / "x.csv").unlink()
+    (tmp_path / "x.csv").mkdir()
+    before = {name: (tmp_path / name).read_bytes() for name in ("x.pdf", "x.png", "x.json")}
+    with pytest.raises(IsADirectoryError, match=r"x\.csv is a folder"):
+        save_figure(bare(), "x", folder=tmp_path)
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 @pytest.mark.parametrize("name", ["", ".x", "a/b", "../x", "a b", "ä", 3])
@@ -272,8 +383,16 @@ def test_a_parameter_without_json_form_is_named(value, tmp_path):
         save_figure(chart(), "x", params={"mine": value}, folder=tmp_path)
 
 
+def test_traces_are_a_list(tmp_path):
+    for one in ("a.pcap", Path("a.pcap"), toolkit.load_example("obfs4")):
+        with pytest.raises(
+            TypeError, match=f"`traces` must be a list of traces or paths, got one {type(one).__name__}"
+        ):
+            save_figure(chart(), "x", traces=one, folder=tmp_path)
+
+
 def written(data: object, tmp_path: Path, fig: Figure | None = None) -> str:
-    return save_figure(fig or chart(), "x", data=data, folder=tmp_path).with_suffix(".csv").read_bytes().decode()
+    return save_figure(fig or Figure((1, 1)), "x", data=data, folder=tmp_path).with_suffix(".csv").read_bytes().decode()
 
 
 def test_the_csv_is_the_data_to_the_last_digit(tmp_path):
@@ -284,8 +403,24 @@ def test_the_csv_is_the_data_to_the_last_digit(tmp_path):
     parts = {"a": table, "b": pd.DataFrame({"n": [3], "label": ['ü, "x"']})}
     text = written(parts, tmp_path)
     assert text == 'part,length,x,n,label\na,5,0.1,1,\na,6,0.3333333333333333,2,\nb,,,3,"ü, ""x"""\n'
+    levels = table.set_axis(pd.MultiIndex.from_tuples([(5, "a"), (6, "b")]))
+    assert written(levels["n"], tmp_path) == "level_0,level_1,n\n5,a,1\n6,b,2\n"
+    assert written({"a": table["n"]}, tmp_path) == "part,length,n\na,5,1\na,6,2\n"
+    written(table, tmp_path)
     back = pd.read_csv(tmp_path / "x.csv")
-    assert back["x"].tolist()[:2] == [0.1, 1 / 3]
+    assert back["x"].tolist() == [0.1, 1 / 3]
+
+
+@pytest.mark.parametrize("data", [[1, 2], np.arange(3), {"a": [1]}])
+def test_data_that_is_no_table(data, tmp_path):
+    with pytest.raises(TypeError, match="`data` must be a DataFrame, a Series or a mapping of these, got"):
+        written(data, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_parts_at_all(tmp_path):
+    with pytest.raises(ValueError, match="got an empty mapping"):
+        written({}, tmp_path)
 
 
 def test_without_data_the_csv_is_what_is_drawn(tmp_path):

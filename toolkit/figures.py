@@ -32,7 +32,7 @@ from toolkit.trace import Trace
 
 Venue: TypeAlias = Literal["usenix", "acm", "ieee", "lncs", "talk", "notebook"]
 Columns: TypeAlias = Literal[1, 2]
-Data: TypeAlias = "pd.DataFrame | pd.Series[Any] | Mapping[str, pd.DataFrame]"
+Data: TypeAlias = "pd.DataFrame | pd.Series[Any] | Mapping[str, pd.DataFrame | pd.Series[Any]]"
 
 WIDTHS: dict[str, tuple[float, float]] = {
     "usenix": (3.335, 7.0),
@@ -45,6 +45,14 @@ WIDTHS: dict[str, tuple[float, float]] = {
 """Width of a figure over one and over two columns, in inches, by venue. LNCS has one column."""
 
 LIBRARIES = ("matplotlib", "numpy", "pandas", "numba", "scikit-learn")
+
+# As matplotlib has them: what a notebook or a theme sets must neither show in the files nor stop fonts being embedded.
+_WRITING: dict[Any, Any] = {
+    key: value for key, value in mpl.rcParamsDefault.items() if key.startswith(("savefig.", "pdf."))
+} | {key: mpl.rcParamsDefault[key] for key in ("path.snap", "text.hinting")}
+_WRITING |= {"pdf.fonttype": 42, "ps.fonttype": 42}
+# `Figure.savefig` sets the layout engine back to what it was, and None, for none, means the one that these name
+_WRITING |= {"figure.autolayout": False, "figure.constrained_layout.use": False}
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
@@ -136,9 +144,10 @@ def save_figure(
 ) -> Path:
     """Write a figure with what is drawn and where it comes from: ``name.pdf``, ``.png``, ``.csv`` and ``.json``.
 
-    Made again from the same inputs with the same versions, all four are the same to the byte. They replace those of an
-    earlier figure only when all four are written; the JSON has the digests of the others and comes last, so that a mix
-    of two figures is found by `toolkit.verify_figure`.
+    Made again from the same inputs with the same versions, all four are the same to the byte, whether the figure was
+    shown before or not, inside `paper` or after it. They replace those of an earlier figure only when all four are
+    written; the JSON has the digests of the others and comes last, so that a mix of two figures is found by
+    `toolkit.verify_figure`.
 
     Parameters
     ----------
@@ -164,9 +173,12 @@ def save_figure(
     Raises
     ------
     TypeError
-        If `fig` is no `Figure`, a parameter has no JSON form, or what is drawn cannot be read off the figure.
+        If `fig` is no `Figure`, `data` no table, `traces` no list, a parameter has no JSON form, or what is drawn
+        cannot be read off the figure.
     ValueError
         If `name` is no plain file name.
+    IsADirectoryError
+        If a folder has the name of one of the files.
 
     Examples
     --------
@@ -186,9 +198,14 @@ def save_figure(
         raise TypeError(f"`fig` must be a Figure, got {type(fig).__name__} (of an Axes, give `ax.figure`)")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(f"`name` must be letters, digits, '.', '_' and '-', not beginning with '.', got {name!r}")
+    if isinstance(traces, Trace | str | os.PathLike):
+        raise TypeError(f"`traces` must be a list of traces or paths, got one {type(traces).__name__}")
     files = render_figure(fig, name, data, params or {}, traces)
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
+    for suffix in files:  # before the first is replaced: a folder cannot be
+        if (target / f"{name}{suffix}").is_dir():
+            raise IsADirectoryError(f"{name}{suffix} is a folder, not a file of an earlier figure")
     token = secrets.token_hex(8)
     temporary = {suffix: target / f".{name}-{token}{suffix}" for suffix in files}
     try:
@@ -210,19 +227,19 @@ def render_figure(
     traces: Iterable[Trace | str | os.PathLike[str]],
 ) -> dict[str, bytes]:
     """Give what `save_figure` writes, by suffix."""
-    record = {
-        "name": name,
-        "toolkit": __version__,
-        "call": _plain("call", params.get("call")),
-        "params": {str(key): _plain(str(key), value) for key, value in params.items() if key != "call"},
-        "traces": [entry for trace in traces for entry in _provenance(trace)],
-        "font": _font(fig),
-        "size_inches": [round(float(size), 4) for size in fig.get_size_inches()],
-        "libraries": {"python": platform.python_version()}
-        | {library: importlib.metadata.version(library) for library in LIBRARIES},
-    }
     files: dict[str, bytes] = {}
-    with mpl.rc_context({"pdf.fonttype": 42, "ps.fonttype": 42, "savefig.bbox": None}), _laid_out(fig):
+    with mpl.rc_context({**_WRITING, **_tick_sizes(fig)}), _laid_out(fig):
+        record = {
+            "name": name,
+            "toolkit": __version__,
+            "call": _plain("call", params.get("call")),
+            "params": {str(key): _plain(str(key), value) for key, value in params.items() if key != "call"},
+            "traces": [entry for trace in traces for entry in _provenance(trace)],
+            "font": _font(fig),
+            "size_inches": [round(float(size), 4) for size in fig.get_size_inches()],
+            "libraries": {"python": platform.python_version()}
+            | {library: importlib.metadata.version(library) for library in LIBRARIES},
+        }
         for suffix, options in ((".pdf", {"metadata": {"CreationDate": None}}), (".png", {"dpi": 300})):
             file = io.BytesIO()
             fig.savefig(file, format=suffix[1:], **options)
@@ -233,18 +250,37 @@ def render_figure(
     return files
 
 
+def _tick_sizes(fig: Figure) -> dict[Any, float]:
+    """Give the size of the tick labels as settings: drawing asks the settings, not the labels, how many ticks fit."""
+    sizes: dict[Any, float] = {}
+    for name in ("xaxis", "yaxis"):
+        for axis in (getattr(ax, name) for ax in fig.axes):
+            if "labelsize" not in axis.get_tick_params():
+                sizes[f"{name[0]}tick.labelsize"] = float(axis.get_major_ticks(1)[0].label1.get_fontsize())
+                break
+    return sizes
+
+
 @contextlib.contextmanager
 def _laid_out(fig: Figure) -> Iterator[None]:
     """Hold the layout still: each draw would move it a little, and the files would depend on how often it was drawn."""
     engine = fig.get_layout_engine()
-    before: list[Any] = []
-    for _ in range(8):
-        if engine is not None:
-            engine.execute(fig)
-        now = [ax.get_position().bounds for ax in fig.axes]
-        if now == before:
+    if engine is None:
+        fig.draw_without_rendering()  # nothing moves, but ticks have no text before
+        yield
+        return
+    now = before = np.array([])
+    for _ in range(40):  # most charts rest after 3; axes of equal scales come closer by a third each time
+        engine.execute(fig)
+        now = np.array([ax.get_position(original=True).bounds for ax in fig.axes])
+        if now.shape == before.shape and np.allclose(now, before, rtol=0, atol=1e-12):
             break
         before = now
+    # where it comes to rest depends in the last bits on how it was drawn before, and a pixel or a digit on these
+    for ax, place in zip(fig.axes, now.round(6).tolist(), strict=True):
+        if ax.get_in_layout():
+            ax.set_position(place)
+            ax.set_in_layout(True)  # to be given a place takes it out
     fig.set_layout_engine("none")
     try:
         yield
@@ -252,11 +288,12 @@ def _laid_out(fig: Figure) -> Iterator[None]:
         fig.set_layout_engine(engine)
 
 
-def _font(fig: Figure) -> str:
-    """Give the family that the text of a figure is really set in."""
-    shown = (text for text in fig.findobj(Text) if isinstance(text, Text) and text.get_visible() and text.get_text())
-    text = next(shown, Text())
-    return str(get_font(findfont(text.get_fontproperties())).family_name)
+def _font(fig: Figure) -> str | None:
+    """Give the family that the text of a figure, once it is drawn, is really set in; None if there is no text."""
+    for text in fig.findobj(Text):
+        if isinstance(text, Text) and text.get_visible() and text.get_text():
+            return str(get_font(findfont(text.get_fontproperties())).family_name)
+    return None
 
 
 def _provenance(trace: Trace | str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
@@ -271,17 +308,23 @@ def _provenance(trace: Trace | str | os.PathLike[str]) -> Iterator[dict[str, Any
 
 def _csv(data: Data) -> str:
     if isinstance(data, Mapping):
+        if not data:
+            raise ValueError("`data` must be a table or have one, got an empty mapping")
         # as objects, since a column that another part lacks would turn its integers into floats
         parts = [_columns(table).astype(object) for table in data.values()]
         for part, name in zip(parts, data, strict=True):
             part.insert(0, "part", name)
         return pd.concat(parts, ignore_index=True).to_csv(index=False, lineterminator="\n")
-    return _columns(data.to_frame() if isinstance(data, pd.Series) else data).to_csv(index=False, lineterminator="\n")
+    return _columns(data).to_csv(index=False, lineterminator="\n")
 
 
-def _columns(table: pd.DataFrame) -> pd.DataFrame:
-    """Give a table whose index, if it has a name, is a column."""
-    return table.reset_index(drop=all(name is None for name in table.index.names))
+def _columns(table: pd.DataFrame | pd.Series[Any]) -> pd.DataFrame:
+    """Give a table whose index, if it has a name or several levels, is a column or several."""
+    if isinstance(table, pd.Series):
+        table = table.to_frame()
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(f"`data` must be a DataFrame, a Series or a mapping of these, got {type(table).__name__}")
+    return table.reset_index(drop=table.index.nlevels == 1 and table.index.name is None)
 
 
 def _plain(key: str, value: Any) -> Any:
@@ -292,13 +335,17 @@ def _plain(key: str, value: Any) -> Any:
         if not math.isfinite(value):
             raise TypeError(f"the parameter {key!r} must be finite, got {value!r}")
         return value
+    if isinstance(value, np.datetime64 | np.timedelta64):  # `item` would give nanoseconds as a bare number
+        return _plain(key, pd.Timestamp(value) if isinstance(value, np.datetime64) else pd.Timedelta(value))
     if isinstance(value, np.generic):
         return _plain(key, value.item())
     if isinstance(value, Mapping):
         return {str(name): _plain(f"{key}.{name}", item) for name, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset | np.ndarray):
-        items = sorted(value, key=str) if isinstance(value, set | frozenset) else value
-        return [_plain(key, item) for item in items]
+        items = [_plain(key, item) for item in value]
+        if isinstance(value, set | frozenset):  # by what is written: not by hash, nor by folders that are left out
+            items.sort(key=lambda item: (str(item), type(item).__name__))
+        return items
     if isinstance(value, os.PathLike):
         return Path(value).name  # its folder is of no use elsewhere, and may name someone
     known = (pd.Timestamp, pd.Timedelta, ipaddress.IPv4Address, ipaddress.IPv6Address)

@@ -15,11 +15,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import EngFormatter, FuncFormatter, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.legend import Legend
 
@@ -87,12 +88,15 @@ def room(where: Axes | Figure) -> float:
     return float(share * where.figure.bbox.width / where.figure.dpi * 72)
 
 
-def count_labels(ax: Axes, highest: float) -> None:
-    """Label counts under 10 on a log axis as 1, 2, 5: else fractions would stand there, or nothing."""
-    if highest < 10:
-        form = FuncFormatter(lambda value, _: f"{value:g}" if round(value, 6) in (1, 2, 5, 10) else "")
-        ax.yaxis.set_major_formatter(form)
-        ax.yaxis.set_minor_formatter(form)
+def count_labels(axis: Axis, highest: float) -> None:
+    """Label counts on a log axis as 1, 10, 100, 1k: small raised exponents are no letters of 8 points.
+
+    Counts under 10 get 2 and 5 as well: else there would be one label.
+    """
+    si = EngFormatter(sep="")
+    axis.set_major_formatter(FuncFormatter(lambda value, _: si(value) if value >= 1 else ""))
+    few = FuncFormatter(lambda value, _: f"{value:g}" if round(value, 6) in (2, 5) else "")
+    axis.set_minor_formatter(few if highest < 10 else NullFormatter())
 
 
 def short(label: str, most: int = 28) -> str:

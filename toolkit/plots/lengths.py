@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgba_array
 from matplotlib.patches import Patch
+from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter
 
 from toolkit.comparison import length_bin_shares
@@ -76,11 +78,62 @@ def plot_length_clusters(clusters: LengthClusters, *, top: int = 6, log: bool = 
     left, right = lengths - 0.5, lengths + 0.5
     low = np.full(len(lengths), bottom)
     corners = np.stack([left, low, left, counts, right, counts, right, low], axis=1).reshape(-1, 4, 2)
-    palette = np.array([*COLOURS[:top], REST])
-    colours = palette[np.minimum(clusters.labels, top)]
     # an edge keeps a bar visible where a byte is narrower than a pixel
-    bars = PolyCollection(list(corners), facecolors=list(colours), edgecolors=list(colours), linewidths=0.6)
-    ax.add_collection(bars)
+    ax.add_collection(PolyCollection(list(corners), linewidths=0.6))
+    highest = int(counts.max()) if len(counts) else 1
+    if log:
+        ax.set_yscale("log")
+        count_labels(ax.yaxis, highest)
+    ax.set_ylim(bottom, highest * (3 if log else 1.2))  # room for the numbers
+    first, last = (int(lengths[0]), int(lengths[-1])) if len(lengths) else (0, 1)
+    margin = max((last - first) * 0.02, 1)
+    ax.set_xlim(first - margin, last + margin)
+    ax.set_xlabel(f"{clusters.quantity} (bytes)")
+    ax.set_ylabel("packets")
+    note(ax, _left_out(clusters))
+    if len(lengths):
+        colour_length_clusters(ax, clusters, top=top)
+    else:
+        say(ax, "no packets match")
+    return ax
+
+
+def colour_length_clusters(ax: Axes, clusters: LengthClusters, *, top: int = 6) -> None:
+    """Colour what `plot_length_clusters` drew by other clusters of the same lengths: half of the work of drawing anew.
+
+    Parameters
+    ----------
+    ax
+        As `plot_length_clusters` left it.
+    clusters
+        Of the same lengths, at another bandwidth.
+    top
+        As in `plot_length_clusters`.
+
+    Raises
+    ------
+    ValueError
+        If the lengths are others than those drawn.
+
+    Examples
+    --------
+    >>> import toolkit
+    >>> counts = toolkit.length_counts([100, 101, 101, 600])
+    >>> ax = plot_length_clusters(toolkit.cluster_lengths(counts, bandwidth=5))
+    >>> colour_length_clusters(ax, toolkit.cluster_lengths(counts, bandwidth=0.5))
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['1: 101.0 · 1 · 50.0%', '2: 100.0 · 1 · 25.0%', '3: 600.0 · 1 · 25.0%']
+    """
+    bars = ax.collections[0]
+    lengths, counts = clusters.unique_lengths, clusters.counts
+    if len(bars.get_paths()) != len(lengths):
+        raise ValueError(f"{len(bars.get_paths()):,} lengths are drawn, the clusters are of {len(lengths):,}")
+    palette = to_rgba_array([*COLOURS[:top], REST])
+    colours: Any = palette[np.minimum(clusters.labels, top)]
+    bars.set_facecolor(colours)
+    bars.set_edgecolor(colours)
+    for text in [text for text in ax.texts if isinstance(text, Annotation)]:
+        text.remove()
     table = clusters.to_frame()
     handles: list[Artist] = []
     peaks: list[tuple[int, int, int]] = []
@@ -93,25 +146,9 @@ def plot_length_clusters(clusters: LengthClusters, *, top: int = 6, log: bool = 
         peaks.append((int(lengths[mine][peak]), int(counts[mine][peak]), number + 1))
     if len(table) > top:
         handles.append(Patch(color=REST, label=f"{len(table) - top:,} more: {table['share'].iloc[top:].sum():.1%}"))
-    if log:
-        ax.set_yscale("log")
-    highest = int(counts.max()) if len(counts) else 1
-    if log:
-        count_labels(ax, highest)
-    ax.set_ylim(bottom, highest * (3 if log else 1.2))  # room for the numbers
-    first, last = (int(lengths[0]), int(lengths[-1])) if len(lengths) else (0, 1)
-    margin = max((last - first) * 0.02, 1)
-    ax.set_xlim(first - margin, last + margin)
     _write_numbers(ax, peaks)
-    ax.set_xlabel(f"{clusters.quantity} (bytes)")
-    ax.set_ylabel("packets")
-    note(ax, _left_out(clusters))
-    if handles:
-        title = f"bandwidth {clusters.bandwidth:g}: centre · width · share"
-        legend_above(ax, handles=handles, title=title)
-    else:
-        say(ax, "no packets match")
-    return ax
+    title = f"bandwidth {clusters.bandwidth:g}: centre · width · share"
+    legend_above(ax, handles=handles, title=title)
 
 
 def _write_numbers(ax: Axes, peaks: list[tuple[int, int, int]]) -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 
 from toolkit.entropy import entropy_ceiling
-from toolkit.plots._common import COLOURS, legend_above, new_axes, note, say
+from toolkit.plots._common import COLOURS, count_labels, legend_above, new_axes, note, say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +62,8 @@ def plot_entropy(counts: EntropyCounts, *, ax: Axes | None = None) -> Axes:
             norm=LogNorm(1, max(int(grid.max()), 2)),
             zorder=1,
         )
-        ax.figure.colorbar(mesh, ax=ax, label="packets", pad=0.02)
+        bar = ax.figure.colorbar(mesh, ax=ax, label="packets", pad=0.02)
+        count_labels(bar.ax.yaxis, int(grid.max()))
     ceiling = entropy_ceiling(ceiling_lengths(counts))
     where = ceiling.index.to_numpy()
     colour = COLOURS[5]

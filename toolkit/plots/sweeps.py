@@ -71,7 +71,7 @@ def plot_bandwidth_sweep(sweep: pd.DataFrame, *, chosen: float | None = None, ax
     ax.set_ylim(0.8, highest * 1.5)  # before the scale, which cannot find limits for no clusters
     ax.set_xscale("log")
     ax.set_yscale("log")
-    count_labels(ax, highest)
+    count_labels(ax.yaxis, highest)
     ticks = [
         tick for tick in (0.5, 1, 2, 5, 10, 20, 50, 100) if len(sweep) and sweep.index[0] <= tick <= sweep.index[-1]
     ]
