@@ -61,6 +61,8 @@ from .timing import interval_cdf as interval_cdf
 from .trace import NoClientError as NoClientError
 from .trace import Trace as Trace
 from .trace import concat as concat
+from .widgets import Explorer as Explorer
+from .widgets import explore as explore
 from .windows import Windows as Windows
 from .windows import client_windows as client_windows
 from .windows import count_windows as count_windows

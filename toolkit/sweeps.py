@@ -14,8 +14,8 @@ from toolkit.trace import Trace
 from toolkit.windows import nanoseconds
 from toolkit.windows import time_windows as groups_of
 
-TIME_WINDOWS = ("1s", "5s", "15s", "60s", "300s")
-PACKET_WINDOWS = (5, 10, 20, 50, 100, 200)
+TIME_WINDOWS: tuple[str, ...] = ("1s", "5s", "15s", "60s", "300s")
+PACKET_WINDOWS: tuple[int, ...] = (5, 10, 20, 50, 100, 200)
 
 
 def bandwidth_sweep(

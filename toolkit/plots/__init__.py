@@ -7,6 +7,7 @@ from toolkit.plots._common import COLOURS as COLOURS
 from toolkit.plots._common import REST as REST
 from toolkit.plots.features import plot_feature_comparison as plot_feature_comparison
 from toolkit.plots.features import plot_feature_correlation as plot_feature_correlation
+from toolkit.plots.lengths import colour_length_clusters as colour_length_clusters
 from toolkit.plots.lengths import plot_length_bins as plot_length_bins
 from toolkit.plots.lengths import plot_length_clusters as plot_length_clusters
 from toolkit.plots.overview import plot_trace_overview as plot_trace_overview

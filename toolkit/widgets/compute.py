@@ -1,0 +1,350 @@
+"""From choices to what is shown, by the functions that a notebook calls; what did not change is not computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from toolkit.comparison import FeatureComparison, compare_features, feature_correlation, interval_bin_shares
+from toolkit.entropy import EntropyCounts, entropy_ceiling, entropy_counts
+from toolkit.features import client_features
+from toolkit.lengths import LengthClusters, LengthCounts, cluster_lengths, length_counts
+from toolkit.plots.payload import ceiling_lengths
+from toolkit.sweeps import PACKET_WINDOWS, TIME_WINDOWS, bandwidth_sweep, window_sweep
+from toolkit.timing import direction_timeline, interval_cdf
+from toolkit.trace import NoClientError, Trace
+from toolkit.widgets.state import Choices
+from toolkit.windows import Windows, client_windows, nanoseconds
+
+PAGE = 50
+"""Packets on a page."""
+
+T = TypeVar("T")
+Step = Callable[[str], None]
+"""Told before each step what comes; it may raise to stop the work."""
+
+
+class NothingMatchesError(ValueError):
+    """No packet meets the choices; the message names the busiest hosts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a tab shows, and the choices that it belongs to.
+
+    Attributes
+    ----------
+    choices
+        As they were when it was computed.
+    packets
+        How many the selection has.
+    note
+        One sentence about what is shown.
+    counts, clusters, sweep, tables, gaps, entropy, timeline, windows, comparison, correlation, page, health
+        What the tab needs; the others are None.
+    """
+
+    choices: Choices
+    packets: int
+    note: str
+    counts: LengthCounts | None = None
+    clusters: LengthClusters | None = None
+    sweep: pd.DataFrame | None = None
+    tables: dict[str, pd.DataFrame] | None = None
+    gaps: dict[str, pd.DataFrame] | None = None
+    entropy: EntropyCounts | None = None
+    timeline: pd.DataFrame | None = None
+    windows: pd.DataFrame | None = None
+    comparison: FeatureComparison | None = None
+    correlation: pd.DataFrame | None = None
+    page: pd.DataFrame | None = None
+    health: pd.DataFrame | None = None
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """Give what is shown as tables, by name."""
+        found: dict[str, pd.DataFrame] = {}
+        if self.clusters is not None:
+            found["clusters"] = self.clusters.to_frame()
+            lengths = {"packets": self.clusters.counts, "cluster": self.clusters.labels}
+            found["lengths"] = pd.DataFrame(lengths, index=pd.Index(self.clusters.unique_lengths, name="length"))
+        if self.sweep is not None:
+            found["sweep"] = self.sweep
+        if self.choices.tab == "intervals" and self.tables is not None and self.gaps is not None:
+            for label, table in self.tables.items():
+                found[f"bins {label}"] = interval_bin_shares(table)
+                found[f"gaps {label}"] = self.gaps[label]
+        if self.entropy is not None:
+            found["packets"] = self.entropy.cells
+            found["random bytes"] = entropy_ceiling(ceiling_lengths(self.entropy))
+        if self.timeline is not None and self.windows is not None:
+            found |= {"timeline": self.timeline, "windows": self.windows}
+        if self.correlation is not None:
+            found["correlation"] = self.correlation
+        if self.comparison is not None:
+            found["distances"] = self.comparison.distances
+        if self.choices.tab == "features" and self.tables is not None:
+            found |= {f"features {label}": table for label, table in self.tables.items()}
+        if self.page is not None:
+            found["packets"] = self.page
+        if self.health is not None:
+            found["health"] = self.health
+        return found
+
+
+class Computer:
+    """Computes results for captures, and keeps the last value of each step.
+
+    Parameters
+    ----------
+    captures
+        Traces by their labels.
+    """
+
+    def __init__(self, captures: Mapping[str, Trace]) -> None:
+        self.captures = dict(captures)
+        self._kept: dict[tuple[str, str], tuple[object, Any]] = {}
+
+    def _step(self, name: str, label: str, key: object, compute: Callable[[], T], step: Step) -> T:
+        """Give what was computed for this key last time, or compute it now."""
+        kept = self._kept.get((name, label))
+        if kept is not None and kept[0] == key:
+            value: T = kept[1]
+            return value
+        step(f"{name} of {label}")
+        value = compute()
+        self._kept[name, label] = key, value
+        return value
+
+    def selection(self, choices: Choices, label: str, step: Step = lambda what: None) -> Trace:
+        """Give the packets of a capture that the choices select.
+
+        Raises
+        ------
+        NothingMatchesError
+            If there are none.
+        """
+        trace = self.captures[label]
+        found = self._step("selection", label, _selecting(choices), lambda: select(trace, choices), step)
+        if not len(found):
+            top = trace.top_hosts(5)
+            hosts = ", ".join(f"{host} ({sent + received:,} packets)" for host, sent, received, *_ in top.itertuples())
+            raise NothingMatchesError(f"no packets match in {label}; the busiest hosts are {hosts}")
+        return found
+
+    def result(self, choices: Choices, step: Step = lambda what: None) -> Result:
+        """Compute what the chosen tab shows.
+
+        Parameters
+        ----------
+        choices
+            What is chosen.
+        step
+            Told before each step that really computes; it may raise to stop.
+
+        Raises
+        ------
+        NothingMatchesError
+            If no packet of the capture looked at meets the choices.
+        """
+        found = self.selection(choices, choices.label, step)
+        parts = getattr(self, f"_{choices.tab}")(choices, found, step)
+        return Result(choices=choices, packets=len(found), **parts)
+
+    def is_quick(self, choices: Choices) -> bool:
+        """Whether what the tab needs is there already, up to what takes milliseconds at any number of packets."""
+        selected = self._kept.get(("selection", choices.label))
+        if selected is None or selected[0] != _selecting(choices):
+            return False
+        if choices.tab in ("lengths", "bandwidth"):
+            counted = self._kept.get(("length counts", choices.label))
+            return counted is not None and counted[0] == (selected[1], choices.max_length)
+        return choices.tab == "packets"
+
+    def _counts(self, choices: Choices, found: Trace, step: Step) -> LengthCounts:
+        udp = choices.protocol == "udp"
+        return self._step(
+            "length counts",
+            choices.label,
+            (found, choices.max_length),
+            lambda: length_counts(
+                found,
+                protocol="udp" if udp else "tcp",
+                tls_only=choices.protocol == "tls",
+                max_length=choices.max_length,
+            ),
+            step,
+        )
+
+    def _lengths(self, choices: Choices, found: Trace, step: Step) -> dict[str, Any]:
+        counts = self._counts(choices, found, step)
+        clusters = cluster_lengths(counts, bandwidth=choices.bandwidth)
+        return {"counts": counts, "clusters": clusters, "note": f"{len(clusters):,} clusters"}
+
+    def _bandwidth(self, choices: Choices, found: Trace, step: Step) -> dict[str, Any]:
+        counts = self._counts(choices, found, step)
+        sweep = self._step("bandwidth sweep", choices.label, counts, lambda: bandwidth_sweep(counts), step)
+        return {"counts": counts, "sweep": sweep, "note": "click into the picture to choose a bandwidth"}
+
+    def _tables(self, choices: Choices, features: tuple[str, ...], step: Step) -> dict[str, pd.DataFrame]:
+        """Feature tables of all captures compared; of one that has no packet, nothing."""
+        tables: dict[str, pd.DataFrame] = {}
+        for label, found in self._compared(choices, step).items():
+            key = (found, _cut(choices), features)
+            tables[label] = self._step(
+                f"features {', '.join(features)}",
+                label,
+                key,
+                partial(_feature_table, found, choices, features),
+                step,
+            )
+        return tables
+
+    def _compared(self, choices: Choices, step: Step) -> dict[str, Trace]:
+        labels = [choices.label, *(label for label in choices.compared if label != choices.label)]
+        found: dict[str, Trace] = {}
+        for label in labels:
+            try:
+                found[label] = self.selection(choices, label, step)
+            except NothingMatchesError:
+                if label == choices.label:
+                    raise
+        return found
+
+    def _intervals(self, choices: Choices, found: Trace, step: Step) -> dict[str, Any]:
+        tables = self._tables(choices, ("interval_bins",), step)
+        gaps = {
+            label: self._step(
+                "gaps",
+                label,
+                (trace, _cut(choices)),
+                partial(_gaps, trace, choices),
+                step,
+            )
+            for label, trace in self._compared(choices, step).items()
+        }
+        return {"tables": tables, "gaps": gaps, "note": _windows_of(tables)}
+
+    def _entropy(self, choices: Choices, found: Trace, step: Step) -> dict[str, Any]:
+        counts = self._step("entropy", choices.label, found, lambda: entropy_counts(found), step)
+        return {"entropy": counts, "note": f"{counts.total_packets:,} payloads"}
+
+    def _windows(self, choices: Choices, found: Trace, step: Step) -> dict[str, Any]:
+        timeline = self._step(
+            "timeline",
+            choices.label,
+            (found, choices.clients),
+            lambda: direction_timeline(found, choices.clients),
+            step,
+        )
+        widths, sizes = window_grid(choices)
+        sweep = self._step(
+            "window sweep",
+            choices.label,
+            (found, choices.clients, widths, sizes),
+            lambda: window_sweep(found, choices.clients, time_windows=widths, packet_windows=sizes),
+            step,
+        )
+        cut = _client_windows(found, choices)
+        grouped = len(cut.order)
+        inside = grouped if choices.remainder == "keep" else int((cut.stop - cut.start).sum())
+        note = (
+            f"{len(cut):,} windows hold {inside:,} of {len(found):,} packets; {grouped - inside:,} fill no window of "
+            f"{choices.packet_window:,} within {choices.time_window} of their pair; {len(found) - grouped:,} are of no "
+            "client"
+        )
+        return {"timeline": timeline, "windows": sweep, "note": note}
+
+    def _features(self, choices: Choices, found: Trace, step: Step) -> dict[str, Any]:
+        tables = self._tables(choices, choices.features, step)
+        if len(tables) == 1:
+            (table,) = tables.values()
+            correlation = feature_correlation(table) if len(table) else None
+            return {"tables": tables, "correlation": correlation, "note": _windows_of(tables)}
+        key = (tuple(self._compared(choices, step).values()), _cut(choices), choices.features)
+        comparison = self._step("comparison", "all", key, lambda: compare_features(tables), step)
+        return {"tables": tables, "comparison": comparison, "note": _windows_of(tables)}
+
+    def _packets(self, choices: Choices, found: Trace, step: Step) -> dict[str, Any]:
+        pages = -(-len(found) // PAGE)
+        page = min(choices.page, pages - 1)
+        first = page * PAGE
+        rows = found[first : first + PAGE].packets
+        rows.index = pd.RangeIndex(first, first + len(rows), name="packet")
+        note = f"packets {first:,} to {first + len(rows) - 1:,} of {len(found):,}, page {page + 1:,} of {pages:,}"
+        return {"page": rows, "note": note}
+
+    def _health(self, choices: Choices, found: Trace, step: Step) -> dict[str, Any]:
+        health = self._step("health", choices.label, found, found.health, step)
+        return {
+            "health": health.to_frame(),
+            "note": f"{len(health.found)} of {len(health)} things looked for were found",
+        }
+
+
+def select(trace: Trace, choices: Choices) -> Trace:
+    """Select packets as the choices say; the code that `to_code` gives does the same."""
+    if not choices.clients:
+        return trace[:0]
+    options: dict[str, Any] = {"clients": choices.clients}
+    if choices.protocol in ("tcp", "udp"):
+        options["protocol"] = choices.protocol
+    elif choices.protocol == "tls":
+        options["where"] = "tls_type > 0"
+    elif choices.protocol == "data":
+        options["payload_only"] = True
+    if choices.start > 0:
+        options["start"] = pd.Timedelta(choices.start, unit="s")
+    if choices.stop is not None:
+        options["stop"] = pd.Timedelta(choices.stop, unit="s")
+    try:
+        found = trace.select(**options)
+        return found.select(clients=choices.targets) if choices.targets and len(found) else found
+    except NoClientError:
+        return trace[:0]
+
+
+def window_grid(choices: Choices) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Give the time windows and the packet windows of the sweep, the chosen ones among them."""
+    widths, sizes = TIME_WINDOWS, PACKET_WINDOWS
+    if nanoseconds(choices.time_window) not in map(nanoseconds, widths):
+        widths = (*widths, choices.time_window)
+    return widths, sizes if choices.packet_window in sizes else (*sizes, choices.packet_window)
+
+
+def _selecting(choices: Choices) -> tuple[object, ...]:
+    """Give what a selection depends on."""
+    return choices.clients, choices.targets, choices.protocol, choices.start, choices.stop
+
+
+def _cut(choices: Choices) -> tuple[object, ...]:
+    """Give what windows of pairs depend on."""
+    return choices.clients, choices.time_window, choices.packet_window, choices.remainder
+
+
+def _client_windows(found: Trace, choices: Choices) -> Windows:
+    return client_windows(
+        found, choices.clients, choices.packet_window, time_window=choices.time_window, remainder=choices.remainder
+    )
+
+
+def _gaps(found: Trace, choices: Choices) -> pd.DataFrame:
+    return interval_cdf(_client_windows(found, choices), choices.clients)
+
+
+def _feature_table(found: Trace, choices: Choices, features: tuple[str, ...]) -> pd.DataFrame:
+    return client_features(
+        found,
+        choices.clients,
+        time_window=choices.time_window,
+        packet_window=choices.packet_window,
+        features=features,
+        remainder=choices.remainder,
+    )
+
+
+def _windows_of(tables: Mapping[str, pd.DataFrame]) -> str:
+    return "windows: " + ", ".join(f"{label} {len(table):,}" for label, table in tables.items())

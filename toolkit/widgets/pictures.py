@@ -1,0 +1,117 @@
+"""The pictures of the explorer: drawn by `toolkit.plots` on a figure without a window, given as PNG."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from toolkit import plots
+from toolkit.lengths import LengthCounts
+from toolkit.plots import colour_length_clusters
+from toolkit.widgets.compute import Result
+
+SIZES = {"windows": (9.0, 6.0), "features": (9.0, 5.6)}
+"""Inches of the picture of a tab, where they are not `SIZE`."""
+
+SIZE = (9.0, 4.6)
+DPI = 100
+
+WITHOUT = ("packets", "health")
+"""Tabs that are tables only."""
+
+
+def draw(result: Result, figure: Figure) -> None:
+    """Draw what a tab shows.
+
+    Parameters
+    ----------
+    result
+        Of a tab that has a picture.
+    figure
+        An empty one, of any size.
+    """
+    choices = result.choices
+    if result.clusters is not None:
+        plots.plot_length_clusters(result.clusters, top=choices.top, ax=figure.subplots())
+    elif result.sweep is not None:
+        plots.plot_bandwidth_sweep(result.sweep, chosen=choices.bandwidth, ax=figure.subplots())
+    elif result.gaps is not None and result.tables is not None:
+        left, right = figure.subplots(1, 2)
+        plots.plot_interval_bins(result.tables, ax=left)
+        plots.plot_interval_cdf(result.gaps, ax=right)
+    elif result.entropy is not None:
+        plots.plot_entropy(result.entropy, ax=figure.subplots())
+    elif result.timeline is not None and result.windows is not None:
+        above, below = figure.subplots(2, 1)
+        plots.plot_direction_timeline(result.timeline, ax=above)
+        plots.plot_window_sweep(result.windows, ax=below)
+    elif result.comparison is not None:
+        plots.plot_feature_comparison(result.comparison, figure=figure)
+    elif result.correlation is not None:
+        plots.plot_feature_correlation(result.correlation, ax=figure.subplots())
+
+
+class Pictures:
+    """Draws one result after the other; where only the colours of the lengths change, on the figure that is there."""
+
+    def __init__(self) -> None:
+        self.figure = Figure(SIZE, dpi=DPI)
+        self._drawn: tuple[LengthCounts, int] | None = None
+        self._canvas = FigureCanvasAgg(self.figure)
+
+    def png(self, result: Result) -> bytes:
+        """Draw a result.
+
+        Parameters
+        ----------
+        result
+            Of a tab that has a picture.
+
+        Returns
+        -------
+        bytes
+            A PNG.
+        """
+        key = None if result.counts is None or result.clusters is None else (result.counts, result.choices.top)
+        if key is not None and key == self._drawn and result.clusters is not None and len(result.clusters):
+            colour_length_clusters(self.figure.axes[0], result.clusters, top=result.choices.top)
+        else:
+            self.figure = Figure(SIZES.get(result.choices.tab, SIZE), dpi=DPI, layout="constrained")
+            self._canvas = FigureCanvasAgg(self.figure)
+            draw(result, self.figure)
+            self.figure.draw_without_rendering()
+            self.figure.set_layout_engine("none")  # laid out once: the axes shall not jump while a slider is dragged
+        self._drawn = key
+        canvas: Any = self._canvas  # (its methods are not declared)
+        canvas.draw()
+        return _encoded(np.asarray(canvas.buffer_rgba()))
+
+    def place_of(self, x: float, y: float) -> tuple[float, float] | None:
+        """Give the data under a point of the picture, in shares of its width and height from the top left.
+
+        Returns
+        -------
+        tuple of float
+            In the first axes; None beside them.
+        """
+        if not self.figure.axes:
+            return None
+        ax = self.figure.axes[0]
+        width, height = self.figure.bbox.size
+        point: Any = (x * width, (1 - y) * height)
+        if not ax.bbox.contains(*point):
+            return None
+        at = ax.transData.inverted().transform(point)
+        return float(at[0]), float(at[1])
+
+
+def _encoded(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    # fast rather than small: it goes to the same machine
+    Image.fromarray(pixels[..., :3]).save(file, "png", compress_level=1)
+    return file.getvalue()
