@@ -258,6 +258,15 @@ def test_direction_timeline() -> None:
     assert packets.get_ylabel() == "packets in 2 s"
 
 
+def test_direction_timeline_with_the_edges_of_other_windows() -> None:
+    timeline = toolkit.direction_timeline(toolkit.load_example("obfs4"), "10.77.0.0/24", "1s")
+    ax = plot_direction_timeline(timeline, edges_every="60s", ax=new())
+    (lines,) = [each for each in ax.collections if isinstance(each, LineCollection)]
+    assert [segment[0, 0] for segment in lines.get_segments()] == [0, 60, 120]
+    with pytest.raises(ValueError, match="must have a unit"):
+        plot_direction_timeline(timeline, edges_every="60", ax=new())
+
+
 def test_direction_timeline_of_many_windows_has_no_lines_at_their_edges() -> None:
     number = np.arange(151)
     columns = dict.fromkeys(("packets_up", "packets_down", "bytes_up", "bytes_down"), 1)

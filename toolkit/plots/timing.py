@@ -33,6 +33,7 @@ from toolkit.plots._common import (
     shorter,
     text_width,
 )
+from toolkit.windows import nanoseconds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -203,7 +204,13 @@ def _gaps(table: pd.DataFrame) -> str:
     return f"{int(table['up'].iloc[-1]):,} + {int(table['down'].iloc[-1]):,}"
 
 
-def plot_direction_timeline(timeline: pd.DataFrame, *, quantity: Quantity = "bytes", ax: Axes | None = None) -> Axes:
+def plot_direction_timeline(
+    timeline: pd.DataFrame,
+    *,
+    quantity: Quantity = "bytes",
+    edges_every: str | pd.Timedelta | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw what goes each way in each time window: up above zero, down below.
 
     Question it answers: when is traffic sent, in which direction, and where do the time windows cut it?
@@ -214,6 +221,8 @@ def plot_direction_timeline(timeline: pd.DataFrame, *, quantity: Quantity = "byt
         From `toolkit.direction_timeline`.
     quantity
         ``"bytes"`` (of whole IP packets) or ``"packets"``.
+    edges_every
+        Draw the edges of windows of this width, such as those of the features, and not those of the timeline.
     ax
         Where to draw; a new figure if None.
 
@@ -254,15 +263,17 @@ def plot_direction_timeline(timeline: pd.DataFrame, *, quantity: Quantity = "byt
         values = sign * timeline[f"{quantity}_{side}"].to_numpy()
         both[side] = np.abs(values).max()
         heights = np.insert(values, apart, 0)
-        # an edge keeps a window visible that is narrower than a pixel; around a filled shape of many corners it would
-        # take a second, as a line it does not
+        # an edge keeps a window visible that is narrower than a pixel; around a filled shape of many corners it
+        # would take a second, as a line it does not
         ax.stairs(heights, edges, baseline=0, fill=True, color=colour, linewidth=0, label=side)
         ax.step(edges, np.append(heights, heights[-1]), where="post", color=colour, linewidth=0.5)
-    lines = np.unique(edges)
-    whole = (edges[-1] - edges[0]) / width
-    if whole <= _MOST_EDGES:
-        lines = edges[0] + width * np.arange(round(whole) + 1)
-        ax.vlines(lines, 0, 1, transform=ax.get_xaxis_transform(), color=FAINT, linewidth=0.4, zorder=0.5)
+    every = width if edges_every is None else nanoseconds(edges_every) / 1e9
+    first = np.ceil(edges[0] / every - 1e-9)  # windows are counted from the first packet of the trace
+    count = int(min((edges[-1] - first * every) / every, _MOST_EDGES + 1)) + 1
+    if count <= _MOST_EDGES + 1:
+        lines = every * (first + np.arange(count))
+        colour, thick = (FAINT, 0.4) if edges_every is None else (REST, 0.8)
+        ax.vlines(lines, 0, 1, transform=ax.get_xaxis_transform(), color=colour, linewidth=thick, zorder=0.5)
     ax.axhline(0, color="black", linewidth=0.8)
     ax.set_xlim(edges[0], edges[-1])
     ax.set_ylim(-max(both["down"] * 1.08, 1), max(both["up"] * 1.08, 1))

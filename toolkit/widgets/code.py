@@ -156,7 +156,7 @@ def _timeline(choices: Choices, several: bool) -> list[str]:
         grid += f", packet_windows={list(sizes)}"
     return [
         "timeline = toolkit.direction_timeline(selection, clients)",
-        "toolkit.plot_direction_timeline(timeline)",
+        f'toolkit.plot_direction_timeline(timeline, edges_every="{choices.time_window}")',
         f"shown = toolkit.window_sweep(selection, clients{grid})",
         "toolkit.plot_window_sweep(shown)",
     ]

@@ -48,7 +48,7 @@ def draw(result: Result, figure: Figure) -> None:
         plots.plot_entropy(result.entropy, ax=figure.subplots())
     elif result.timeline is not None and result.windows is not None:
         above, below = figure.subplots(2, 1)
-        plots.plot_direction_timeline(result.timeline, ax=above)
+        plots.plot_direction_timeline(result.timeline, edges_every=choices.time_window, ax=above)
         plots.plot_window_sweep(result.windows, ax=below)
     elif result.comparison is not None:
         plots.plot_feature_comparison(result.comparison, figure=figure)
