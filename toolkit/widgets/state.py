@@ -194,7 +194,7 @@ class State(t.HasTraits):
             raise t.TraitError(f"a time must be in seconds since the first packet, 0 or more, got {value}")
         start = value if proposal["trait"].name == "start" else self.start
         stop = value if proposal["trait"].name == "stop" else self.stop
-        if stop is not None and self._cross_validation_lock is False and start >= stop:
+        if stop is not None and start >= stop:
             raise t.TraitError(f"the time range must end after it starts, got {start:g} s to {stop:g} s")
         return None if value is None else float(value)
 
