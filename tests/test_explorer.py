@@ -273,7 +273,7 @@ def test_a_picture_of_other_colours_is_the_picture_drawn_anew(traces: dict[str, 
     ]
     words = [[text.get_text() for text in each.axes[0].get_legend().get_texts()] for each in (figure, fresh.figure)]
     assert words[0] == words[1]
-    assert pixels(again).shape == (460, 900, 3)
+    assert pixels(again).shape == (420, 720, 3)
     assert box.width > 400
 
 

@@ -21,7 +21,7 @@ from toolkit.widgets.state import (
 )
 
 WIDE = {"description_width": "8.5em"}
-FULL = w.Layout(width="100%")
+FULL = w.Layout(width="auto")
 MOST_HOSTS = 2_000
 """Hosts in a list at most; the search looks at all."""
 
@@ -148,7 +148,9 @@ def bandwidth_controls(state: State) -> tuple[w.FloatLogSlider, w.BoundedFloatTe
     )  # fmt: skip
 
     def moved(change: Any) -> None:
-        state.bandwidth = min(max(float(f"{change['new']:.3g}"), LEAST_BANDWIDTH), MOST_BANDWIDTH)
+        # the page brings the value to a step of the slider, and says so: that is nobody's choice
+        if abs(math.log10(change["new"] / state.bandwidth)) > 0.006:
+            state.bandwidth = min(max(float(f"{change['new']:.3g}"), LEAST_BANDWIDTH), MOST_BANDWIDTH)
 
     def typed(change: Any) -> None:
         state.bandwidth = change["new"]
@@ -269,4 +271,4 @@ def time_controls(state: State, duration: float) -> list[Any]:
         box.observe(lambda change: set_range(first.value, last.value), "value")
     state.observe(show, ["start", "stop"])
     slider.add_class("toolkit-time")
-    return [slider, w.HBox([first, last])]
+    return [slider, first, last]

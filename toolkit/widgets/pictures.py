@@ -15,10 +15,10 @@ from toolkit.lengths import LengthCounts
 from toolkit.plots import colour_length_clusters
 from toolkit.widgets.compute import Result
 
-SIZES = {"windows": (9.0, 6.0), "features": (9.0, 5.6)}
+SIZES = {"windows": (7.2, 5.6), "features": (7.2, 5.0)}
 """Inches of the picture of a tab, where they are not `SIZE`."""
 
-SIZE = (9.0, 4.6)
+SIZE = (7.2, 4.2)
 DPI = 100
 
 WITHOUT = ("packets", "health")

@@ -45,7 +45,8 @@ _STYLE = """<style>
 .toolkit-status { min-height: 1.6em; }
 .toolkit-wrong, .toolkit-failed { color: var(--jp-error-color1, #b00020); font-weight: 600; }
 .toolkit-tabs .widget-toggle-buttons { flex-flow: row wrap; }
-.toolkit-table { overflow-x: auto; max-height: 26em; }
+.toolkit-table { overflow-x: auto; max-height: 30em; }
+.toolkit-table .widget-html-content { line-height: 1.4; }
 .toolkit-table table { font-size: 85%; font-variant-numeric: tabular-nums; border-collapse: collapse; }
 .toolkit-table th, .toolkit-table td { padding: 1px 8px; text-align: right; white-space: nowrap; }
 </style>"""
