@@ -85,8 +85,8 @@ half
 sorted(set(toolkit.suggest_clients(trace)) - set(toolkit.suggest_clients(half)))
 
 # %% [markdown]
-# **The health report counts what is in the packets that were read, so this cut is not in it**: look at
-# `source.problems`, or read with `strict=True`, which raises instead.
+# The health report has it as *file faults*; where the cut is, `source.problems` says. With `strict=True`, reading raises
+# instead.
 
 # %%
 [finding.name for finding in half.health().found], len(half.source.problems)

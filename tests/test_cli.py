@@ -31,7 +31,7 @@ def test_info() -> None:
     assert result.exit_code == 0
     assert "packets  1,425" in result.stdout
     assert "10.77.0.11" in result.stdout
-    assert "nothing found of 13 things looked for" in result.stdout
+    assert "nothing found of 15 things looked for" in result.stdout
     assert result.stderr == ""
 
 
@@ -179,7 +179,7 @@ def test_demo_writes_a_table_a_picture_and_a_page(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(written.reset_index(), expected.reset_index(), check_dtype=False)
     with Image.open(files[1]) as picture:
         picture.load()
-        assert (picture.format, picture.size) == ("PNG", (1_400, 1_600))
+        assert (picture.format, picture.size) == ("PNG", (1_350, 1_350))
     page = files[2].read_text("utf-8")
     assert f"Clients: {', '.join(toolkit.example('obfs4').clients)}</p>" in page
     assert page.endswith("</html>\n")

@@ -265,7 +265,7 @@ def test_the_png_has_300_dpi(tmp_path):
         save_figure(chart(), "x", folder=tmp_path)
     png = (tmp_path / "x.png").read_bytes()
     width, height = struct.unpack(">II", png[16:24])
-    assert (width, height) == (int(3.335 * 300), int(3.335 * 0.62 * 300))
+    assert (width, height) == (int(3.335 * 300), int(3.335 * 0.75 * 300))
     place = png.index(b"pHYs")
     assert struct.unpack(">IIB", png[place + 4 : place + 13]) == (11811, 11811, 1)  # dots a metre
 

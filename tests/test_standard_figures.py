@@ -256,8 +256,11 @@ def test_a_figure_of_your_own_cannot_be_made_again(tmp_path: Path) -> None:
     ax = toolkit.plot_length_clusters(toolkit.cluster_lengths([1, 2, 2]))
     path = toolkit.save_figure(ax.figure, "mine", folder=tmp_path)
     found = verify_figure(path)
-    assert found.problems == ("it is not of the standard set, so the toolkit cannot make it again",)
+    assert found.ok
     assert not found.remade
+    assert str(found) == "mine: files and captures are as recorded; not of the standard set, so not made again"
+    (tmp_path / "mine.csv").write_text("other")
+    assert verify_figure(path).problems == ("mine.csv is not the one that was written",)
 
 
 @pytest.mark.parametrize(

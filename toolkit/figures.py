@@ -94,7 +94,7 @@ def paper(venue: Venue, columns: Columns = 1, *, font: str | None = None) -> Ite
     Parameters
     ----------
     venue, columns
-        See `paper_width`. The height is 0.62 of the width of one column, 0.4 of two; give ``figsize`` for another.
+        See `paper_width`. The height is 0.75 of the width of one column, 0.45 of two; give ``figsize`` for another.
     font
         A family to use. If None, the first of the venue's list (in the package's ``styles/*.mplstyle``) that is
         installed as a TrueType font; the last of each list, STIXGeneral, comes with matplotlib.
@@ -110,8 +110,8 @@ def paper(venue: Venue, columns: Columns = 1, *, font: str | None = None) -> Ite
     >>> clusters = toolkit.cluster_lengths(toolkit.load_example("obfs4"))
     >>> with toolkit.paper("usenix"):
     ...     ax = toolkit.plot_length_clusters(clusters)
-    >>> ax.figure.get_size_inches().tolist()
-    [3.335, 2.0677]
+    >>> ax.figure.get_size_inches().round(3).tolist()
+    [3.335, 2.501]
     """
     width = paper_width(venue, columns)
     folder = resources.files("toolkit") / "styles"
@@ -120,7 +120,7 @@ def paper(venue: Venue, columns: Columns = 1, *, font: str | None = None) -> Ite
         wanted = mpl.rcParams["font.serif" if serif else "font.sans-serif"] if font is None else [font]
         # the family by its name, not "serif": what that is would be asked again when the figure is saved
         mpl.rcParams["font.family"] = [_installed(wanted), "DejaVu Serif" if serif else "DejaVu Sans"]
-        mpl.rcParams["figure.figsize"] = (width, width * (0.62 if columns == 1 else 0.4))
+        mpl.rcParams["figure.figsize"] = (width, width * (0.75 if columns == 1 else 0.45))
         yield
 
 

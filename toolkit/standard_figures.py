@@ -185,7 +185,7 @@ class FigureCheck:
     name
         Of the figure.
     problems
-        What is not as it was; none if the figure still comes out of its captures.
+        What is not as it was; none if the figure, as far as it could be made again, still comes out of its captures.
     remade
         Whether it could be made again.
     identical
@@ -208,6 +208,8 @@ class FigureCheck:
     def __str__(self) -> str:
         if self.problems:
             return f"{self.name}: " + "; ".join(self.problems)
+        if not self.remade:
+            return f"{self.name}: files and captures are as recorded; not of the standard set, so not made again"
         if self.identical:
             return f"{self.name}: the same to the byte"
         return f"{self.name}: the same data, " + (
@@ -222,7 +224,7 @@ def verify_figure(path: str | Path, traces: Iterable[Trace | str | Path] = ()) -
     from the captures: its data must be the same to the last digit, and its picture nearly (`picture_difference`). Other
     versions of matplotlib lay out text differently, which moves all else: then the pictures are compared coarsely
     (`ink_difference`), and the data say whether the figure is right. A figure of your own cannot be made again by the
-    toolkit, which is a problem too: run the call that its JSON records.
+    toolkit (`remade` is False): run the call that its JSON records.
 
     Parameters
     ----------
@@ -265,9 +267,7 @@ def verify_figure(path: str | Path, traces: Iterable[Trace | str | Path] = ()) -
     missing = [source for source in record["traces"] if source["sha256"] not in known]
     problems += [f"no capture given is {source['name']} (SHA-256 {source['sha256'][:12]}…)" for source in missing]
     params = record["params"]
-    if params.get("figure") not in RECIPES:
-        problems.append("it is not of the standard set, so the toolkit cannot make it again")
-    if problems:
+    if problems or params.get("figure") not in RECIPES:
         return FigureCheck(name, tuple(problems), remade=False, identical=False)
     captures = [
         Capture(capture["label"], known[source["sha256"]], tuple(capture["clients"]))

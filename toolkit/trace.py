@@ -465,7 +465,8 @@ def concat(traces: Iterable[Trace]) -> Trace:
     columns = Columns.concatenate(tables)
     columns.freeze()
     sources = {id(source): source for part in parts for source in part.sources}
-    steps = dict.fromkeys(step for part in parts for step in part.history)
+    # once for the windows of one trace, but for two that went the same way, both ways in full
+    steps = [step for history in dict.fromkeys(part.history for part in parts) for step in history]
     return Trace(
         columns,
         hosts,

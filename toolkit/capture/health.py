@@ -11,6 +11,7 @@ import pandas as pd
 
 from toolkit._jit import Int, kernel
 from toolkit.columns import MALFORMED, PARTIAL_CHECKSUM, TRUNCATED, Columns
+from toolkit.connections import connections as connections_of
 from toolkit.trace import Trace
 
 LARGEST_WIRE_FRAME = 1_600
@@ -110,6 +111,8 @@ def check(trace: Trace) -> Health:
     - *duplicate*: such a segment that is the very same packet again: the same IPv4 identification (not 0, which many
       systems give to all), acknowledgement, flags, window of lengths. IPv6 has no identification, there every copy
       counts as retransmitted.
+    - *file faults*: reading it gave a warning (`Source.problems`).
+    - *no opening*: TCP connections without a SYN of the client in the trace, see `toolkit.connections`.
     - *one-sided connections*: TCP connections (pairs of address and port) of which one direction only is in the trace.
     - *checksum offload*: the TCP or UDP checksum is the sum of the pseudo-header alone, as Linux leaves it for the
       network card: the packet was captured on the machine that sent it.
@@ -125,8 +128,18 @@ def check(trace: Trace) -> Health:
     segments, duplicates, retransmitted = _repeats(columns)
     connections, one_sided = _sides(columns)
     in_frames = "frames"
+    damaged = [source for source in sources if source.problems]
+    late = connections_of(trace)
+    late_tcp = late.protocol == 6
     return Health(
         (
+            Finding(
+                "file faults",
+                len(damaged),
+                len(sources),
+                "files",
+                "Reading warned of a cut or of damage (`source.problems`): what is lost is in no count below.",
+            ),
             Finding(
                 "non-IP frames",
                 sum(source.non_ip for source in sources),
@@ -213,6 +226,14 @@ def check(trace: Trace) -> Health:
                 connections,
                 "TCP connections",
                 "Only one direction was captured: features of the other are 0 and `up_down_ratio` is too.",
+            ),
+            Finding(
+                "no opening",
+                int((late_tcp & ~late.has_syn).sum()),
+                int(late_tcp.sum()),
+                "TCP connections",
+                "Their SYN is not there, they began before the capture: their first packets are missing, and who is "
+                "the client may be guessed.",
             ),
             Finding(
                 "checksum offload",

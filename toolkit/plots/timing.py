@@ -133,8 +133,8 @@ def plot_interval_cdf(counts: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: 
     Returns
     -------
     Axes
-        With two lines a label, up and down. Gaps under 1 µs lift the left end of a line; thin vertical lines are the
-        edges of the feature set ``interval_bins``.
+        With two lines a label, up and down, over seconds. Gaps under 1 µs lift the left end of a line; thin vertical
+        lines are the edges of the feature set ``interval_bins``.
 
     Raises
     ------
