@@ -31,7 +31,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks
 
 lab: $(VENV)/.installed-notebooks
-	$(BIN)/jupyter lab notebooks/01-first-look.ipynb
+	$(BIN)/jupyter lab notebooks/01-explore.ipynb
 
 fix: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

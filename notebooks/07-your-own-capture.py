@@ -85,8 +85,8 @@ half
 sorted(set(toolkit.suggest_clients(trace)) - set(toolkit.suggest_clients(half)))
 
 # %% [markdown]
-# The health report has it as *file faults*; where the cut is, `source.problems` says. With `strict=True`, reading raises
-# instead.
+# The health report has it as *file faults*; where the cut is, `source.problems` says. With `strict=True`, reading
+# raises instead.
 
 # %%
 [finding.name for finding in half.health().found], len(half.source.problems)

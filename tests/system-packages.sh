@@ -1,13 +1,14 @@
 #!/bin/sh
-# Install the programs that some tests compare with. Where that cannot be, those tests are skipped and say so;
+# Install the programs that some tests compare with, and the browser that some run in. Where that cannot be, those tests are skipped and say so;
 # in CI (the variable CI is set) a missing program is a failure.
 set -eu
 
 missing=""
-for program in tshark tcpdump; do
+for program in tshark tcpdump chromium; do
     command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
 done
 [ -z "$missing" ] && exit 0
+case $missing in *chromium*) missing="$missing fonts-dejavu-core" ;; esac # a page without a font has no width
 
 as_root=""
 if [ "$(id -u)" -ne 0 ]; then
@@ -20,5 +21,5 @@ if [ "$as_root" != no ] && command -v apt-get >/dev/null 2>&1; then
     # shellcheck disable=SC2086 # several words are meant
     DEBIAN_FRONTEND=noninteractive $as_root apt-get install -qq -y --no-install-recommends $missing >/dev/null && exit 0
 fi
-echo "not installed:$missing; the tests that compare with them will be skipped"
+echo "not installed:$missing; the tests that need them will be skipped"
 [ -z "${CI:-}" ]

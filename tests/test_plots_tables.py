@@ -266,3 +266,15 @@ def test_trace_overview() -> None:
     )
     given = plot_trace_overview(toolkit.overview(trace, "10.77.0.11"), figure=Figure(figsize=(9, 9)))
     assert given.get_suptitle().endswith("\nclients: 10.77.0.11")
+
+
+@pytest.mark.parametrize("length", [19, 20, 1480, 1499, 1500])
+def test_entropy_at_the_end_of_the_axis(length: int) -> None:
+    cells = pd.DataFrame({"length": [length // 20 * 20], "entropy": [7.9], "packets": [3]})
+    counts = toolkit.EntropyCounts(cells, 20, 0.1, 1500, 0, 0)
+    ax = toolkit.plot_entropy(counts, ax=Figure().subplots())
+    (mesh,) = [each for each in ax.collections if isinstance(each, QuadMesh)]
+    values = mesh.get_array()
+    assert values.compressed().tolist() == [3]
+    assert np.argwhere(~values.mask).tolist() == [[79, length // 20]]
+    assert ax.get_xlim()[1] >= length // 20 * 20

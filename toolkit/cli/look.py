@@ -101,7 +101,7 @@ def demo(output: Path) -> None:
         for path in files:
             click.echo(f"  {path}")
         click.secho("\nWhere to go from here", bold=True)
-        click.echo("  notebooks:         make lab   (JupyterLab on notebooks/01-first-look.ipynb)")
+        click.echo("  notebooks:         make lab   (JupyterLab on notebooks/01-explore.ipynb)")
         click.echo("  your own capture:  .venv/bin/toolkit info FILE")
         click.echo("                     .venv/bin/toolkit report FILE -o report.html")
         click.echo("                     .venv/bin/toolkit clusters FILE --client 10.0.0.0/24")
