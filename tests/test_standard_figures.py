@@ -56,6 +56,7 @@ def test_the_figures_of_the_repository_still_come_out_of_the_samples(name: str) 
 def test_the_repository_has_the_whole_set_and_nothing_else() -> None:
     assert {path.name for path in FIGURES.iterdir()} == {
         "index.md", *(f"{name}{suffix}" for name in RECIPES for suffix in SUFFIXES),
+        *(f"explorer-{tab}.png" for tab in ("lengths", "bandwidth", "features")),  # screenshots, for the README
     }  # fmt: skip
     for name in RECIPES:
         assert json.loads((FIGURES / f"{name}.json").read_text())["params"]["venue"] == "usenix"
