@@ -1,4 +1,4 @@
-"""What every test has: the shared captures, if they are here, and no figure left open by the test before."""
+"""What every test has: the shared captures, a browser, and no figure left open by the test before."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser_bench import browser as browser
+from browser_bench import lab as lab
+from browser_bench import page as page
 
 
 @pytest.fixture(scope="session")
