@@ -24,17 +24,15 @@ def assert_parts(found: Overview, clients: Any, *, bandwidth: float = 3.0) -> No
     """Compare each part with what its function gives."""
     trace = found.trace
     theirs = trace.select(clients=clients)
-    pd.testing.assert_frame_equal(found.timeline, toolkit.direction_timeline(theirs, clients))
+    pd.testing.assert_frame_equal(found.timeline, toolkit.direction_timeline(trace, clients))
     clusters = toolkit.cluster_lengths(theirs, bandwidth=bandwidth)
     pd.testing.assert_frame_equal(found.clusters.to_frame(), clusters.to_frame())
     assert repr(found.clusters) == repr(clusters)
     entropy = toolkit.entropy_counts(theirs)
     pd.testing.assert_frame_equal(found.entropy.cells, entropy.cells)
     assert (found.entropy.total_packets, found.entropy.cut) == (entropy.total_packets, entropy.cut)
-    pd.testing.assert_frame_equal(found.pairs, toolkit.client_pairs(theirs, clients))
-    features = toolkit.client_features(
-        theirs, clients, time_window=found.time_window, packet_window=found.packet_window
-    )
+    pd.testing.assert_frame_equal(found.pairs, toolkit.client_pairs(trace, clients))
+    features = toolkit.client_features(trace, clients, time_window=found.time_window, packet_window=found.packet_window)
     pd.testing.assert_frame_equal(found.features, features)
 
 

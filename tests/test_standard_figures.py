@@ -73,12 +73,12 @@ def test_the_index_page_shows_each_picture_with_its_caption_and_command() -> Non
     )
     assert "Captures: obfs4, meek, shadowsocks, https." in text
     for name in RECIPES:
-        assert f"`toolkit figures --venue usenix --only {name}`" in text
+        assert f"```sh\ntoolkit figures --venue usenix --only {name}\n```" in text
 
 
 def test_the_command_of_the_index_page_makes_the_figure(tmp_path: Path) -> None:
     text = (FIGURES / "index.md").read_text()
-    (command,) = re.findall(r"`toolkit (figures [^`]* --only entropy)`", text)
+    (command,) = re.findall(r"^toolkit (figures .* --only entropy)$", text, re.MULTILINE)
     result = run(*command.split(), "-o", tmp_path)
     assert result.exit_code == 0, result.output
     assert (tmp_path / "entropy.csv").read_bytes() == (FIGURES / "entropy.csv").read_bytes()
@@ -200,7 +200,11 @@ def test_one_capture_makes_what_compares_none_and_guesses_its_clients(tmp_path: 
         (["a.pcap", "-l", "a", "-l", "b"], "1 captures need as many --label, got 2"),
         (["x/a.pcap", "y/a.pcap"], "the labels of the captures must differ: a, a"),
         (["--venue", "chi"], "'chi' is not one of"),
-        (["-b", "0"], "0 is not in the range"),
+        (["-b", "0"], "above 0"),
+        (["-b", "nan"], "above 0"),
+        (["-b", "auto"], "must be a number of bytes, got 'auto'"),
+        ([f"{number}.pcap" for number in range(8)], "no more than 7 captures can be told apart in a figure, got 8"),
+        (["a.pcap", "--only", "feature-comparison"], "--only feature-comparison compares: give 2 captures or more"),
         (["-w", "60"], "must have a unit"),
     ],
 )
@@ -300,6 +304,31 @@ def test_an_empty_picture_would_be_found_by_the_coarse_measure(name: str, tmp_pa
     picture = imread(FIGURES / f"{name}.png")
     imsave(tmp_path / "white.png", np.ones_like(picture))
     assert picture_difference(FIGURES / f"{name}.png", tmp_path / "white.png") > standard_figures.TOLERANCE
+
+
+def test_a_figure_of_some_clients_is_of_their_packets(captures: list[Capture], tmp_path: Path) -> None:
+    client = captures[0].clients[0]
+    some = [Capture("some", captures[0].trace, (client,))]
+    theirs = captures[0].trace.select(clients=client)
+    for name in ("entropy", "bandwidth-sweep", "length-clusters"):
+        make_figure(name, some, folder=tmp_path)
+    drawn = pd.read_csv(tmp_path / "entropy.csv")
+    assert drawn["packets"].sum() == toolkit.entropy_counts(theirs).total_packets
+    sweep = pd.read_csv(tmp_path / "bandwidth-sweep.csv", index_col="bandwidth")
+    pd.testing.assert_frame_equal(sweep, toolkit.bandwidth_sweep(theirs))
+    lengths = pd.read_csv(tmp_path / "length-clusters.csv")
+    assert lengths["packets"].sum() == toolkit.cluster_lengths(theirs).counts.sum()
+
+
+def test_odd_labels_and_names_are_shown_as_they_are(tmp_path: Path) -> None:
+    odd = beginning("obfs4", tmp_path / os.fsdecode(b"odd \xff.pcap"))
+    label = "a`|*<b>\n# x$[c](d)"
+    result = run("figures", odd, "-l", label, "--only", "entropy", "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    text = (tmp_path / "out" / "index.md").read_text()
+    assert r"Entropy of each payload of a\`\|\*\<b\> \# x$\[c\](d) over its length" in text
+    assert json.loads((tmp_path / "out" / "entropy.json").read_text())["traces"][0]["name"] == "odd ?.pcap"
+    assert run("report", odd, "-o", tmp_path / "x.html").exit_code == 0
 
 
 def test_wrong_names_and_captures(captures: list[Capture], tmp_path: Path) -> None:

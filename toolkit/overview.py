@@ -22,7 +22,8 @@ class Overview:
     Attributes
     ----------
     trace
-        All of it; what follows is of the packets of the clients only.
+        All of it; what follows is of the packets of the clients only. Times and time windows count from its first
+        packet, whoever sent that.
     clients
         Networks of the clients.
     guessed
@@ -99,11 +100,11 @@ def overview(
         trace,
         tuple(str(network.network_address if network.num_addresses == 1 else network) for network in networks),
         guessed,
-        direction_timeline(theirs, networks),
+        direction_timeline(trace, networks),
         cluster_lengths(theirs, bandwidth=bandwidth),
         entropy_counts(theirs),
-        client_pairs(theirs, networks),
-        client_features(theirs, networks, time_window=time_window, packet_window=packet_window),
+        client_pairs(trace, networks),
+        client_features(trace, networks, time_window=time_window, packet_window=packet_window),
         time_window,
         packet_window,
     )

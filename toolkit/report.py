@@ -145,11 +145,11 @@ def _render(page: Overview) -> str:
 def _charts(page: Overview) -> list[str]:
     """Charts beyond the overview, each with the question that it answers."""
     trace = page.trace.select(clients=page.clients) if len(page.trace) else page.trace
-    windows = client_windows(trace, page.clients, page.packet_window, time_window=page.time_window)
+    windows = client_windows(page.trace, page.clients, page.packet_window, time_window=page.time_window)
     gaps = interval_cdf(windows, page.clients)
     sizes = size_sequence(trace, page.clients)
     bandwidths = bandwidth_sweep(trace)
-    choices = window_sweep(trace, page.clients)
+    choices = window_sweep(page.trace, page.clients)
     size = (5, 3.6)
     return [
         _picture(

@@ -50,7 +50,8 @@ class Source:
     @property
     def name(self) -> str:
         """The file's name without its folder."""
-        return os.path.basename(self.path) or "packets"
+        # a name that is no UTF-8 could not be written into a report
+        return os.path.basename(self.path).encode("utf-8", "replace").decode() or "packets"
 
     @cached_property
     def sha256(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -168,12 +169,17 @@ def _write_index(folder: Path) -> None:
         params = record["params"]
         first = params["captures"][0]["label"]
         labels = ", ".join(capture["label"] for capture in params["captures"])
-        caption = recipe.caption.format(first=first, bandwidth=params["bandwidth"])
+        caption = recipe.caption.format(first=_shown(first), bandwidth=params["bandwidth"])
         files = ", ".join(f"[{suffix}]({name}.{suffix})" for suffix in ("pdf", "csv", "json"))
-        lines += ["", f"## {name}", "", f"![{name}]({name}.png)", "", f"{caption} Captures: {labels}.", ""]
-        lines += [f"`{record['call']}` ({files})"]
+        lines += ["", f"## {name}", "", f"![{name}]({name}.png)", "", f"{caption} Captures: {_shown(labels)}.", ""]
+        lines += ["```sh", str(record["call"]), "```", "", files]
     with atomically(folder / "index.md") as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _shown(words: str) -> str:
+    """Write a label so that Markdown shows it as it is, on one line."""
+    return re.sub(r"([\\`*_|<>#\[\]])", r"\\\1", " ".join(words.split()))
 
 
 @dataclass(frozen=True)

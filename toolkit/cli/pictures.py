@@ -14,11 +14,20 @@ from toolkit.cli.options import (
     checked,
     client_option,
     errors,
+    parse_bandwidth,
     parse_duration,
 )
 from toolkit.hosts import Network
 
+MOST = 7  # as many as there are colours
 VENUES = ("usenix", "acm", "ieee", "lncs", "talk", "notebook")
+
+
+def _number(value: str) -> float:
+    number = parse_bandwidth(value)
+    if isinstance(number, str):
+        raise ValueError(f"must be a number of bytes, got {value!r}")
+    return number
 
 
 @click.command(context_settings=CONTEXT)
@@ -38,8 +47,9 @@ VENUES = ("usenix", "acm", "ieee", "lncs", "talk", "notebook")
 @click.option(
     "-b",
     "--bandwidth",
-    type=click.FloatRange(min=0, min_open=True),
-    default=3,
+    callback=checked(_number),
+    metavar="BYTES",
+    default="3",
     show_default=True,
     help="Radius of the mean shift of payload lengths, in bytes.",
 )
@@ -95,6 +105,11 @@ def figures(
             raise click.UsageError(f"--only {name}: the figures are {', '.join(recipes.RECIPES)}")
     if labels and len(labels) != len(traces):
         raise click.UsageError(f"{len(traces)} captures need as many --label, got {len(labels)}")
+    if len(traces) > MOST:
+        raise click.UsageError(f"no more than {MOST} captures can be told apart in a figure, got {len(traces)}")
+    few = [name for name in only if traces and recipes.RECIPES[name].fewest > len(traces)]
+    if few:
+        raise click.UsageError(f"--only {few[0]} compares: give {recipes.RECIPES[few[0]].fewest} captures or more")
     names = labels or tuple(Path(trace).name.split(".")[0] for trace in traces)
     if len(set(names)) < len(names):
         raise click.UsageError(f"the labels of the captures must differ: {', '.join(names)}; give each a --label")
