@@ -7,6 +7,8 @@ missing=""
 for program in tshark tcpdump chromium; do
     command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
 done
+# the browser is steered by a program that wants this library
+ls /usr/lib/*/libatomic.so.1 >/dev/null 2>&1 || missing="$missing libatomic1"
 [ -z "$missing" ] && exit 0
 case $missing in *chromium*) missing="$missing fonts-dejavu-core" ;; esac # a page without a font has no width
 

@@ -53,6 +53,17 @@ def test_cells_of_meshes_and_images():
         ]  # fmt: skip
 
 
+def test_areas_shades_and_insets():
+    table = drawn(lambda ax: ax.fill_between([0, 1, 2], [1, 2, 3]))
+    assert {(0.0, 1.0), (1.0, 2.0), (2.0, 3.0)} <= set(zip(table["x"], table["y"], strict=True))
+    table = drawn(lambda ax: ax.scatter([1, 2], [3, 4], c=[0.5, 0.25]))
+    assert table["value"].tolist() == [0.5, 0.25]
+    table = drawn(lambda ax: ax.inset_axes([0, 0, 0.5, 0.5]).plot([7], [8]))
+    assert table[["axes", "x", "y"]].to_numpy().tolist() == [[1, 7, 8]]
+    with pytest.raises(TypeError, match="such as a hexbin"):
+        drawn(lambda ax: ax.hexbin([1, 2, 3], [1, 2, 3]))
+
+
 def test_axes_and_series_are_numbered_and_nothing_is_nothing():
     fig = Figure()
     left, right = fig.subplots(1, 2)

@@ -11,10 +11,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from matplotlib.figure import Figure
 from matplotlib.image import imread, imsave
 
 import toolkit
@@ -170,7 +172,7 @@ def test_your_own_captures_by_label(tmp_path: Path) -> None:
     record = json.loads((out / "length-bins.json").read_text())
     assert record["call"] == (
         "toolkit figures 'my trojan.pcap' 'my https.pcap' --label trojan --label 'the web' --client 10.77.0.0/24 "
-        "--venue acm --only length-bins --bandwidth 5 --packets 20"
+        "--venue acm --only length-bins --bandwidth 5.0 --packets 20"
     )
     assert record["params"]["captures"][1] == {"label": "the web", "clients": ["10.77.0.0/24"]}
     assert str(tmp_path) not in "".join(path.read_text() for path in out.glob("*.json"))
@@ -268,8 +270,85 @@ def test_a_figure_of_your_own_cannot_be_made_again(tmp_path: Path) -> None:
     assert verify_figure(path).problems == ("mine.csv is not the one that was written",)
 
 
+def test_the_command_names_what_was_drawn(captures: list[Capture], tmp_path: Path) -> None:
+    """Packaged captures in another order, or by other labels, are not the standard set."""
+    for given in (captures[::-1], [Capture("x", each.trace, each.clients) for each in captures[:1]]):
+        record = json.loads(make_figure("entropy", given, folder=tmp_path, options=Options(3.1234567)).read_text())
+        assert f"--label {given[0].label}" in record["call"]
+        assert record["call"].startswith(f"toolkit figures {given[0].trace.source.name} ")
+        assert record["call"].endswith(" --bandwidth 3.1234567")
+
+
+def test_what_a_notebook_sets_does_not_show(captures: list[Capture], tmp_path: Path) -> None:
+    with mpl.rc_context({"axes.grid": True, "font.weight": "bold", "axes.facecolor": "black"}):
+        make_figure("entropy", captures, folder=tmp_path)
+        assert verify_figure(FIGURES / "entropy.json").ok
+    assert (tmp_path / "entropy.png").read_bytes() == make_figure(
+        "entropy", captures, folder=tmp_path / "plain"
+    ).with_suffix(".png").read_bytes()
+
+
+def test_changed_records_are_problems_or_errors_never_crashes(copy: Path) -> None:
+    path = copy / "entropy.json"
+    record = json.loads(path.read_text())
+
+    def check(**changes: Any) -> standard_figures.FigureCheck:
+        path.write_text(json.dumps(record | changes))
+        return verify_figure(path)
+
+    params = record["params"]
+    for changed in (
+        {"font": "Comic Papyrus"},
+        {"params": params | {"venue": "chi"}},
+        {"params": params | {"bandwidth": None, "time_window": 3, "figure": "length-clusters"}},
+        {"params": {"figure": "entropy"}},
+        {"params": params | {"captures": [{"label": "a", "clients": ["x"]}]}},
+        {"params": params | {"captures": []}},
+    ):
+        found = check(**changed)
+        assert found.problems[0].startswith("it could not be made again: "), changed
+    for changed in (
+        {"files": {}}, {"files": {"../../etc/passwd": "x"}}, {"files": []}, {"params": None}, {"libraries": {}},
+        {"traces": None}, {"traces": ["x"]}, {"traces": [{"name": "x"}]}, {"name": 3},
+    ):  # fmt: skip
+        with pytest.raises(toolkit.ToolkitError, match="not the JSON of a figure"):
+            check(**changed)
+
+
+def test_a_foreign_file_hides_no_figure(copy: Path) -> None:
+    (copy / "a.json").write_text("{}")
+    toolkit.save_figure(Figure((1, 1)), "window-sweep", folder=copy)  # somebody's own, of that name
+    result = run("figures", "--check", "-o", copy, "--only", "entropy")
+    assert result.exit_code == 0
+    whole = run("figures", "--check", "-o", copy)
+    assert whole.exit_code == 1
+    assert "a.json: not the JSON of a figure" in whole.stderr
+    assert "entropy: the same" in whole.stdout
+    make_figure("entropy", sample_captures(), folder=copy)
+    standard_figures.make_standard_figures(sample_captures(), folder=copy, only=["entropy"])
+    assert "window-sweep" not in (copy / "index.md").read_text()
+
+
+def test_a_capture_is_one_file_as_it_was_read(captures: list[Capture], tmp_path: Path) -> None:
+    trace = captures[0].trace
+    for other in (trace.select(protocol="tcp"), toolkit.concat([trace, captures[1].trace])):
+        with pytest.raises(ValueError, match="'x' must be one file as it was read"):
+            make_figure("entropy", [Capture("x", other, captures[0].clients)], folder=tmp_path)
+
+
+def test_where_nobody_opens_a_connection_all_hosts_are_looked_at(tmp_path: Path) -> None:
+    data = toolkit.example("obfs4").path.read_bytes()
+    header = "4500001c000000004001000001010101" + "02020202"  # IPv4 of a ping
+    ping = bytearray(data[24:40]) + bytes.fromhex("02" * 12 + "0800" + header + "08" * 8)
+    ping[8:16] = len(ping[16:]).to_bytes(4, "little") * 2
+    (tmp_path / "ping.pcap").write_bytes(data[:24] + ping)
+    result = run("figures", tmp_path / "ping.pcap", "--only", "entropy", "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+
+
 @pytest.mark.parametrize(
-    ("text", "words"), [("", "not the JSON"), ("[]", "it has no call"), ('{"name": 1}', "no call")]
+    ("text", "words"),
+    [("", "not the JSON"), ("[]", "it has no name, call"), ('{"name": 1}', "name is 1"), ('{"name": "x"}', "no call")],
 )
 def test_what_is_no_figure_is_an_error(text: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(text)

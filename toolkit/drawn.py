@@ -47,7 +47,8 @@ def drawn_data(fig: Figure) -> pd.DataFrame:
     1  Rectangle  1.75  2.25    20
     """
     parts = []
-    for number, ax in enumerate(fig.axes):
+    insets = [inner for outer in fig.axes for inner in outer.child_axes if isinstance(inner, Axes)]
+    for number, ax in enumerate([*fig.axes, *insets]):
         for series, artist in enumerate(_artists(ax)):
             part = pd.DataFrame(_read(artist))
             part.insert(0, "label", _label(artist))
@@ -93,12 +94,19 @@ def _read(artist: Artist) -> dict[str, Any]:
     if isinstance(artist, PathCollection):
         offsets: Any = np.ma.filled(np.ma.asarray(artist.get_offsets(), dtype=float), np.nan)
         sizes = np.asarray(artist.get_sizes(), dtype=float)
-        return {"x": offsets[:, 0], "y": offsets[:, 1], "size": np.resize(sizes, len(offsets))}
+        found = {"x": offsets[:, 0], "y": offsets[:, 1], "size": np.resize(sizes, len(offsets))}
+        shade = artist.get_array()
+        return found if shade is None else found | {"value": np.ma.filled(np.ma.asarray(shade, float), np.nan)}
     if isinstance(artist, LineCollection):
         ends = [(*line[0], *line[-1]) for line in artist.get_segments()]
         return _boxes(ends)
     if isinstance(artist, PolyCollection):
+        if len(np.asarray(artist.get_offsets())) > 1:
+            raise TypeError("cannot read what a PolyCollection with offsets, such as a hexbin, draws: give `data`")
         corners = [np.asarray(path.vertices) for path in artist.get_paths()]
+        if any(len(corner) > 5 for corner in corners):  # an area, not a bar: its outline
+            outline = np.concatenate(corners)
+            return {"x": outline[:, 0], "y": outline[:, 1]}
         return _boxes([(*corner.min(axis=0), *corner.max(axis=0)) for corner in corners])
     raise TypeError(f"cannot read what a {type(artist).__name__} draws: give `data`")
 

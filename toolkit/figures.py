@@ -90,6 +90,7 @@ def paper(venue: Venue, columns: Columns = 1, *, font: str | None = None) -> Ite
     """Draw for a paper: inside the block, figures have the width, the font and the line widths of a venue.
 
     Text is at least 8 points as printed, if the figure is included at its own size, and fonts are embedded as Type 42.
+    What a ``matplotlibrc`` or a style sets does not hold inside.
 
     Parameters
     ----------
@@ -115,7 +116,7 @@ def paper(venue: Venue, columns: Columns = 1, *, font: str | None = None) -> Ite
     """
     width = paper_width(venue, columns)
     folder = resources.files("toolkit") / "styles"
-    with style.context([str(folder / "base.mplstyle"), str(folder / f"{venue}.mplstyle")]):
+    with style.context([str(folder / "base.mplstyle"), str(folder / f"{venue}.mplstyle")], after_reset=True):
         serif = mpl.rcParams["font.family"] == ["serif"]
         wanted = mpl.rcParams["font.serif" if serif else "font.sans-serif"] if font is None else [font]
         # the family by its name, not "serif": what that is would be asked again when the figure is saved

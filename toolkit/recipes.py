@@ -221,8 +221,9 @@ RECIPES: dict[str, Recipe] = {
     ),
     "interval-bins": Recipe(
         1, 0.8,
-        "Share of TCP packets by the gap to the one before, as the mean over windows. Are packets sent back to back, "
-        "at the pace of the path, or held back by a timer?",
+        "Share of TCP packets by the gap to the one before, as the mean over windows. Gaps of 1 s and more are in no "
+        "bin, nor is the first packet of a window. Are packets sent back to back, at the pace of the path, or held "
+        "back by a timer?",
         _interval_bins,
         compares=True,
     ),

@@ -131,7 +131,7 @@ def _render(page: Overview) -> str:
     ]
     who = f"Clients: {', '.join(page.clients)}"
     if page.guessed:
-        who += " (not given: the hosts that open more connections than they accept)"
+        who += " (not given: the hosts that open more connections than they accept, or all where none does)"
     digests = "; ".join(f"{source.name}: SHA-256 {source.sha256}" for source in trace.sources if source.path)
     return _PAGE.substitute(
         title=html.escape(f"{names}: what a censor could see"),

@@ -71,6 +71,9 @@ def make_figure(
     labels = [capture.label for capture in captures]
     if not labels or len(set(labels)) < len(labels):
         raise ValueError(f"the captures must be one or more, with a label each of its own, got {labels}")
+    for capture in captures:
+        if len(capture.trace.sources) != 1 or len(capture.trace.history) > 1:
+            raise ValueError(f"{capture.label!r} must be one file as it was read, got {capture.trace!r}")
     chosen = options or Options()
     return _make(name, captures, venue, chosen, folder, font, _command(name, captures, venue, chosen))
 
@@ -106,12 +109,13 @@ def _make(
 def _command(name: str, captures: Sequence[Capture], venue: Venue, options: Options) -> str:
     """Give the command that makes a figure again, where its captures lie."""
     words = ["toolkit", "figures"]
-    packaged = {example(sample).sha256 for sample in SAMPLES}
-    if {source.sha256 for capture in captures for source in capture.trace.sources} != packaged:
-        words += [source.name for capture in captures for source in capture.trace.sources]
-        words += [word for capture in captures for word in ("--label", capture.label)]
-        if len({capture.clients for capture in captures}) == 1:  # else they were not given
-            words += [word for client in captures[0].clients for word in ("--client", client)]
+    given = [(capture.label, capture.clients, capture.trace.sources[0].sha256) for capture in captures]
+    samples = [example(sample) for sample in SAMPLES]
+    if given != [(each.name, each.proxied_clients or each.clients, each.sha256) for each in samples]:
+        words += [capture.trace.sources[0].name for capture in captures]
+        words += [word for label, _, _ in given for word in ("--label", label)]
+        if len({clients for _, clients, _ in given}) == 1:  # else they were not given
+            words += [word for client in given[0][1] for word in ("--client", client)]
     words += ["--venue", venue, "--only", name]
     default = Options()
     for option, field in (
@@ -121,7 +125,7 @@ def _command(name: str, captures: Sequence[Capture], venue: Venue, options: Opti
     ):
         value = getattr(options, field)
         if value != getattr(default, field):
-            words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
+            words += [option, str(value)]
     return shlex.join(words)
 
 
@@ -167,6 +171,8 @@ def _write_index(folder: Path) -> None:
             continue
         record = _load(path)
         params = record["params"]
+        if params.get("figure") != name:  # one of somebody's own, of that name
+            continue
         first = params["captures"][0]["label"]
         labels = ", ".join(capture["label"] for capture in params["captures"])
         caption = recipe.caption.format(first=_shown(first), bandwidth=params["bandwidth"])
@@ -275,13 +281,12 @@ def verify_figure(path: str | Path, traces: Iterable[Trace | str | Path] = ()) -
     params = record["params"]
     if problems or params.get("figure") not in RECIPES:
         return FigureCheck(name, tuple(problems), remade=False, identical=False)
-    captures = [
-        Capture(capture["label"], known[source["sha256"]], tuple(capture["clients"]))
-        for capture, source in zip(params["captures"], record["traces"], strict=True)
-    ]
-    options = Options(params["bandwidth"], params["time_window"], params["packet_window"])
     with tempfile.TemporaryDirectory() as folder:
-        again = _make(params["figure"], captures, params["venue"], options, folder, record["font"], str(record["call"]))
+        try:
+            again = _make_again(record, known, folder)
+        except (KeyError, TypeError, ValueError) as error:
+            # a font that is not here, or parameters that somebody changed
+            return FigureCheck(name, (f"it could not be made again: {error}",), remade=False, identical=False)
         suffixes = (".csv", ".png", ".pdf", ".json")
         same = {suffix: _same(path.with_suffix(suffix), again.with_suffix(suffix)) for suffix in suffixes}
         if not same[".csv"]:
@@ -301,6 +306,16 @@ def _versions(then: dict[str, Any], now: dict[str, Any]) -> str:
     if drawn[0].split(".")[:2] == drawn[1].split(".")[:2]:
         return ""
     return f"matplotlib {drawn[0]} then, {drawn[1]} now"
+
+
+def _make_again(record: dict[str, Any], known: Mapping[str, Trace], folder: str) -> Path:
+    params = record["params"]
+    captures = [
+        Capture(str(capture["label"]), known[source["sha256"]], tuple(capture["clients"]))
+        for capture, source in zip(params["captures"], record["traces"], strict=True)
+    ]
+    options = Options(params["bandwidth"], params["time_window"], params["packet_window"])
+    return _make(params["figure"], captures, params["venue"], options, folder, record["font"], str(record["call"]))
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -371,12 +386,25 @@ class _Samples(dict[str, Trace]):
 
 
 def _load(path: Path) -> dict[str, Any]:
+    """Read the record of a figure; what is not one as `save_figure` writes it raises ToolkitError."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ToolkitError(f"{path}: not the JSON of a figure: {error}") from error
-    wanted = {"name", "call", "params", "traces", "font", "libraries", "files"}
-    if not isinstance(record, dict) or not wanted <= record.keys():
-        lacking = sorted(wanted - (record.keys() if isinstance(record, dict) else set()))
-        raise ToolkitError(f"{path}: not the JSON of a figure: it has no {', '.join(lacking)}")
+    text: Any = str | None
+    kinds: dict[str, Any] = {"name": str, "call": text, "params": dict, "traces": list, "font": text, "libraries": dict}
+    kinds["files"] = dict
+    if not isinstance(record, dict):
+        raise ToolkitError(f"{path}: not the JSON of a figure: it has no {', '.join(kinds)}")
+    for key, kind in kinds.items():
+        if key not in record:
+            raise ToolkitError(f"{path}: not the JSON of a figure: it has no {key}")
+        if not isinstance(record[key], kind):
+            raise ToolkitError(f"{path}: not the JSON of a figure: {key} is {record[key]!r}")
+    if set(record["files"]) != {f"{path.stem}{suffix}" for suffix in (".pdf", ".png", ".csv")}:
+        raise ToolkitError(f"{path}: not the JSON of a figure of that name: its files are {list(record['files'])}")
+    if not all(isinstance(trace, dict) and {"name", "sha256"} <= trace.keys() for trace in record["traces"]):
+        raise ToolkitError(f"{path}: not the JSON of a figure: its traces have no name and SHA-256")
+    if not isinstance(record["libraries"].get("matplotlib"), str):
+        raise ToolkitError(f"{path}: not the JSON of a figure: it has no version of matplotlib")
     return record

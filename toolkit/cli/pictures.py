@@ -17,6 +17,7 @@ from toolkit.cli.options import (
     parse_bandwidth,
     parse_duration,
 )
+from toolkit.errors import ToolkitError
 from toolkit.hosts import Network
 
 MOST = 7  # as many as there are colours
@@ -120,7 +121,8 @@ def figures(
         captures = [] if traces else recipes.sample_captures()
         for name, file in zip(names, traces, strict=True):
             trace = read(file, strict=strict, progress=True)
-            theirs = tuple(map(str, clients)) or suggest_clients(trace)
+            # where nobody opens a connection, everybody is looked at
+            theirs = tuple(map(str, clients)) or suggest_clients(trace) or trace.hosts
             captures.append(recipes.Capture(name, trace, theirs))
         options = recipes.Options(bandwidth, time_window, packets)
         made = standard_figures.make_standard_figures(captures, venue=venue, options=options, folder=output, only=only)
@@ -136,8 +138,15 @@ def _check(folder: Path, traces: tuple[str, ...], only: tuple[str, ...]) -> None
     if not found:
         raise click.ClickException(f"no figure in {folder}")
     opened = [read(path) for path in traces]
-    checks = [verify_figure(path, opened) for path in found]
-    for check in checks:
+    wrong = False
+    for path in found:
+        try:
+            check = verify_figure(path, opened)
+        except ToolkitError as error:  # one that is no figure shall not hide the others
+            click.echo(str(error), err=True)
+            wrong = True
+            continue
         click.echo(str(check), err=not check.ok)
-    if not all(check.ok for check in checks):
+        wrong = wrong or not check.ok
+    if wrong:
         raise click.exceptions.Exit(1)
