@@ -87,6 +87,25 @@ OUTPUT = click.option(
 )
 
 
+TIME_WINDOW = click.option(
+    "-w",
+    "--time-window",
+    metavar="DURATION",
+    callback=checked(parse_duration),
+    default="60s",
+    show_default=True,
+    help="Width of the time windows, with its unit.",
+)
+PACKETS = click.option(
+    "-n",
+    "--packets",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="Packets in a window of a (client, target) pair.",
+)
+
+
 def client_option(required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give the option ``--client``."""
     text = "Address or network of the clients, such as 10.0.0.0/24; may be given several times."

@@ -10,12 +10,13 @@ import click
 from toolkit.capture.reader import read
 from toolkit.cli.options import (
     CONTEXT,
+    PACKETS,
     STRICT,
+    TIME_WINDOW,
     checked,
     client_option,
     errors,
     parse_bandwidth,
-    parse_duration,
 )
 from toolkit.errors import ToolkitError
 from toolkit.hosts import Network
@@ -54,23 +55,8 @@ def _number(value: str) -> float:
     show_default=True,
     help="Radius of the mean shift of payload lengths, in bytes.",
 )
-@click.option(
-    "-w",
-    "--time-window",
-    callback=checked(parse_duration),
-    metavar="DURATION",
-    default="60s",
-    show_default=True,
-    help="Width of the time windows of the features.",
-)
-@click.option(
-    "-n",
-    "--packets",
-    type=click.IntRange(min=1),
-    default=50,
-    show_default=True,
-    help="Packets in a window of the features.",
-)
+@TIME_WINDOW
+@PACKETS
 @click.option(
     "--check", is_flag=True, help="Make nothing: say whether the figures there still come out of the captures."
 )

@@ -14,12 +14,13 @@ from toolkit.cli.options import (
     CONTEXT,
     FILE,
     OUTPUT,
+    PACKETS,
     STRICT,
+    TIME_WINDOW,
     checked,
     client_option,
     errors,
     parse_bandwidth,
-    parse_duration,
     parse_sets,
 )
 from toolkit.features import client_features
@@ -86,23 +87,8 @@ def clusters(
 @click.command(context_settings=CONTEXT)
 @FILE
 @client_option(required=True)
-@click.option(
-    "-w",
-    "--time-window",
-    metavar="DURATION",
-    callback=checked(parse_duration),
-    default="60s",
-    show_default=True,
-    help="Width of the time windows, with its unit.",
-)
-@click.option(
-    "-n",
-    "--packets",
-    type=click.IntRange(min=1),
-    default=50,
-    show_default=True,
-    help="Packets in a window of a (client, target) pair.",
-)
+@TIME_WINDOW
+@PACKETS
 @click.option(
     "-f",
     "--features",
