@@ -1,8 +1,9 @@
-"""Real servers and a real browser: JupyterLab on a free port, Debian's Chromium, nothing but this machine reachable."""
+"""Real servers and a real browser: JupyterLab and Voila on free ports, Debian's Chromium, and no way to elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import secrets
@@ -38,6 +39,24 @@ HOMES = {
 }  # fmt: skip
 
 
+def clean_environment(home: Path) -> dict[str, str]:
+    """Make a home without anybody's settings, and what leads Jupyter there."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "IPYTHON"))}
+    for name, folder in HOMES.items():
+        (home / folder).mkdir(parents=True)
+        environment[name] = str(home / folder)
+    (home / "config" / "labconfig").mkdir()
+    (home / "config" / "labconfig" / "default_setting_overrides.json").write_text(json.dumps(SETTINGS))
+    return environment
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
 class Server:
     """A server in a process group and a home of its own, which end with it.
 
@@ -53,16 +72,9 @@ class Server:
         self.token = secrets.token_hex(16)
         self.root = home / "notebooks"
         self.root.mkdir(parents=True)
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "IPYTHON"))}
-        for name, folder in HOMES.items():
-            (home / folder).mkdir()
-            environment[name] = str(home / folder)
-        (home / "config" / "labconfig").mkdir()
-        (home / "config" / "labconfig" / "default_setting_overrides.json").write_text(json.dumps(SETTINGS))
+        environment = clean_environment(home)
         for _ in range(3):  # another process may take the port first
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                port = free.getsockname()[1]
+            port = free_port()
             self.url = f"http://127.0.0.1:{port}"
             filled = [word.format(port=port, token=self.token, root=self.root) for word in command]
             with (home / "log").open("ab") as log:
@@ -105,7 +117,8 @@ def missing(what: str) -> None:
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """JupyterLab."""
-    pytest.importorskip("jupyterlab") if not os.environ.get("CI") else __import__("jupyterlab")
+    if importlib.util.find_spec("jupyterlab") is None:
+        missing("jupyterlab")
     server = Server(
         tmp_path_factory.mktemp("lab"),
         [
@@ -122,8 +135,25 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def voila(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Voila as `toolkit app` has it, on a folder of notebooks."""
+    if importlib.util.find_spec("voila") is None:
+        missing("voila")
+    command = "import pathlib, sys; from toolkit.voila.server import serve; serve(pathlib.Path(sys.argv[1]), "
+    server = Server(
+        tmp_path_factory.mktemp("voila"),
+        [sys.executable, "-c", command + "port=int(sys.argv[2]), token=sys.argv[3])", "{root}", "{port}", "{token}"],
+        "/login",  # any other page would start a kernel
+    )
+    yield server
+    server.stop()
+
+
+# Of a module and not of the session: as long as Playwright is there, its event loop is the one that runs, and every
+# test after it that calls asyncio.run would fail.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium, once for all tests."""
+    """Chromium, once for the tests of a module."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -136,9 +166,9 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    """Give a page, and fail the test if it wanted anything from elsewhere or complained."""
+@contextlib.contextmanager
+def opened_page(browser: Any) -> Iterator[Any]:
+    """Give a page with cookies of its own; at its end, fail if it wanted anything from elsewhere or complained."""
     context = browser.new_context(
         viewport={"width": 1200, "height": 1000}, permissions=["clipboard-read", "clipboard-write"]
     )
@@ -146,12 +176,22 @@ def page(browser: Any) -> Iterator[Any]:
     opened.set_default_timeout(30_000)
     elsewhere: list[str] = []
     complaints: list[str] = []
-    here = ("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:", "about:")
-    opened.on("request", lambda request: None if request.url.startswith(here) else elsewhere.append(request.url))
-    opened.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    here = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:", "about:")
+    # of the context: a page that is opened by a page is watched as well
+    context.on("request", lambda request: None if request.url.startswith(here) else elsewhere.append(request.url))
+    context.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    context.on("weberror", lambda error: complaints.append(str(error.error)))
     opened.elsewhere, opened.complaints = elsewhere, complaints
-    yield opened
-    context.close()
-    assert elsewhere == []
-    assert complaints == []
+    try:
+        yield opened
+    finally:
+        context.close()
+    assert not elsewhere, f"asked for from elsewhere: {elsewhere}"
+    assert not complaints, f"the page complained: {complaints}"
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """Give a page, and fail the test if it wanted anything from elsewhere or complained."""
+    with opened_page(browser) as opened:
+        yield opened

@@ -11,6 +11,7 @@ import pytest
 from browser_bench import browser as browser
 from browser_bench import lab as lab
 from browser_bench import page as page
+from browser_bench import voila as voila
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +25,12 @@ def shared() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""What the tests do with a page of JupyterLab."""
+"""What the tests do with a page of JupyterLab or Voila."""
 
 from __future__ import annotations
 
@@ -13,11 +13,21 @@ _READY = """() => {
 }"""
 
 
-def open_notebook(page: Any, lab: Any, name: str, *cells: str, theme: str = "") -> None:
-    """Write a notebook of these cells, open it in JupyterLab and run it."""
+def write_notebook(path: Path, *cells: str) -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, lab.root / f"{name}.ipynb")
+    nbformat.write(notebook, path)
+
+
+def open_in_voila(page: Any, voila: Any, name: str, *cells: str) -> None:
+    """Write a notebook of these cells and open it as a page; that is filled while the cells run."""
+    write_notebook(voila.root / f"{name}.ipynb", *cells)
+    page.goto(f"{voila.url}/voila/render/{name}.ipynb?token={voila.token}", wait_until="commit")
+
+
+def open_notebook(page: Any, lab: Any, name: str, *cells: str, theme: str = "") -> None:
+    """Write a notebook of these cells, open it in JupyterLab and run it."""
+    write_notebook(lab.root / f"{name}.ipynb", *cells)
     page.goto(f"{lab.url}/doc/tree/{name}.ipynb?reset&token={lab.token}", wait_until="domcontentloaded")
     page.wait_for_function(_READY, timeout=60_000)
     if theme:
@@ -32,7 +42,7 @@ def run_all(page: Any) -> None:
 
 
 def stop_kernels(page: Any) -> None:
-    """End the kernels: a page that is closed leaves its own running."""
+    """End the kernels of JupyterLab: a page that is closed leaves its own running. Those of Voila end with it."""
     page.evaluate("() => window.jupyterapp.serviceManager.kernels.shutdownAll()")
 
 
