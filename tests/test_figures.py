@@ -49,6 +49,7 @@ def test_each_venue_has_its_width_and_no_text_under_8_points(venue, columns):
         fig = chart()
     width = {"usenix": (3.335, 7.0), "acm": (3.337, 7.006), "ieee": (3.5, 7.16), "lncs": (4.803, 4.803)}
     assert fig.get_figwidth() == pytest.approx(paper_width(venue, columns))
+    assert fig.get_figheight() == pytest.approx(paper_width(venue, columns) * {1: 0.75, 2: 0.45}[columns])
     if venue in width:
         assert paper_width(venue, columns) == width[venue][columns - 1]
     fig.draw_without_rendering()
@@ -353,6 +354,16 @@ def test_what_fails_leaves_the_old_figure_and_no_other_file(tmp_path, monkeypatc
     save_figure(fig, "x", folder=tmp_path)
     assert contents(tmp_path).keys() == before.keys()
     assert contents(tmp_path)["x.png"] != before["x.png"]
+
+
+def test_the_record_takes_its_place_last(tmp_path, monkeypatch):
+    """Its digests convict a mix of two figures, if the machine dies in between."""
+    order = []
+    works = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda self, target: order.append(Path(target).suffix) or works(self, target))
+    save_figure(bare(), "x", folder=tmp_path)
+    assert sorted(order) == sorted(SUFFIXES)
+    assert order[-1] == ".json"
 
 
 def test_a_folder_in_the_way_is_found_before_a_file_is_replaced(tmp_path):

@@ -281,6 +281,11 @@ def test_sweep():
     assert sweep["top1_share"].tolist() == [0.6, 0.9, 1]
 
 
+def test_sweep_counts_the_cluster_that_completes_90_percent_exactly():
+    assert bandwidth_sweep([100] * 9 + [600], [1])["clusters_90"].tolist() == [1]
+    assert bandwidth_sweep([100] * 8 + [600] * 2, [1])["clusters_90"].tolist() == [2]
+
+
 def test_default_sweep_goes_from_half_a_byte_to_100():
     bandwidths = bandwidth_sweep([100]).index
     assert (bandwidths[0], bandwidths[-1]) == (0.5, 100)

@@ -278,3 +278,9 @@ def test_entropy_at_the_end_of_the_axis(length: int) -> None:
     assert values.compressed().tolist() == [3]
     assert np.argwhere(~values.mask).tolist() == [[79, length // 20]]
     assert ax.get_xlim()[1] >= length // 20 * 20
+
+
+def test_the_shades_of_two_window_sweeps_mean_the_same() -> None:
+    sweep = toolkit.window_sweep(toolkit.load_example("obfs4"), "10.77.0.0/24", packet_windows=[200])
+    (mesh,) = [each for each in toolkit.plot_window_sweep(sweep, ax=Figure().subplots()).collections]
+    assert mesh.get_clim() == (0, 1)

@@ -28,7 +28,7 @@ from toolkit.trace import Trace
 TOLERANCE = 0.1
 """Largest `picture_difference` of two pictures drawn by one version of matplotlib."""
 
-COARSE = 0.12
+COARSE = 0.25
 """Largest `ink_difference` of two pictures drawn by different versions, which lay out text differently."""
 
 
@@ -338,17 +338,17 @@ def picture_difference(one: str | Path, other: str | Path) -> float:
 
 
 def ink_difference(one: str | Path, other: str | Path) -> float:
-    """Give the root mean square difference of brightness, 0 to 1, between two pictures over squares of 48 pixels.
+    """Give by how much of the larger one, 0 to 1, two pictures differ in the ink that they take.
 
-    It finds a chart that is empty or another one, not a line that moved. Pictures of different sizes differ by 1.
+    It finds a chart that is empty or lacks a part, not a line that moved.
 
     Parameters
     ----------
     one, other
         PNG files.
     """
-    squares = [_brightness(file, 48) for file in (one, other)]
-    return float(np.sqrt(np.square(squares[0] - squares[1]).mean())) if squares[0].shape == squares[1].shape else 1.0
+    ink = [float(1 - _brightness(file, 1).mean()) for file in (one, other)]
+    return abs(ink[0] - ink[1]) / max(*ink, 1e-9)
 
 
 def _brightness(file: str | Path, side: int) -> npt.NDArray[np.float64]:
