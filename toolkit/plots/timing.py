@@ -263,8 +263,7 @@ def plot_direction_timeline(
         values = sign * timeline[f"{quantity}_{side}"].to_numpy()
         both[side] = np.abs(values).max()
         heights = np.insert(values, apart, 0)
-        # an edge keeps a window visible that is narrower than a pixel; around a filled shape of many corners it
-        # would take a second, as a line it does not
+        # the line keeps a window visible that is narrower than a pixel
         ax.stairs(heights, edges, baseline=0, fill=True, color=colour, linewidth=0, label=side)
         ax.step(edges, np.append(heights, heights[-1]), where="post", color=colour, linewidth=0.5)
     every = width if edges_every is None else nanoseconds(edges_every) / 1e9
