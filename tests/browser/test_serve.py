@@ -276,6 +276,8 @@ class TestLab:
         notebook = lab.folder / "explore-obfs4.ipynb"
         assert sources(notebook) == ["import toolkit", f"toolkit.explore({str(OBFS4)!r})"]
         assert notebook.name in lab.url
+        # JupyterLab says where it will be before it listens there
+        wait_until(lambda: listening([lab.process.pid]) != set(), 30)
         assert listening([lab.process.pid]) == {("127.0.0.1", lab.port)}
         status, text = fetch(lab.url)
         assert status == 200
