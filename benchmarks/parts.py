@@ -306,11 +306,19 @@ def charts(settings: Settings) -> Iterator[Row]:
     return charts(settings.quick)
 
 
+def explorer(settings: Settings) -> Iterator[Row]:
+    """Measure the explorer in a browser, see `benchmarks.explorer`."""
+    from benchmarks.explorer import explorer
+
+    return explorer(settings.quick)
+
+
 PARTS = {
     "features": features,
     "stages": stages,
     "scaling": scaling,
     "clusters": clusters,
     "charts": charts,
+    "explorer": explorer,
     "start": start,
 }

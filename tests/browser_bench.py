@@ -39,6 +39,16 @@ HOMES = {
 }  # fmt: skip
 
 
+LAB = [
+    sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
+    "--ServerApp.port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token={token}",
+    "--ServerApp.root_dir={root}", "--LabApp.news_url=None",
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.extension_manager=readonly",
+    "--ServerApp.terminals_enabled=False", "--expose-app-in-browser",
+]  # fmt: skip
+"""Starts JupyterLab."""
+
+
 def clean_environment(home: Path) -> dict[str, str]:
     """Make a home without anybody's settings, and what leads Jupyter there."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "IPYTHON"))}
@@ -119,17 +129,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """JupyterLab."""
     if importlib.util.find_spec("jupyterlab") is None:
         missing("jupyterlab")
-    server = Server(
-        tmp_path_factory.mktemp("lab"),
-        [
-            sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
-            "--ServerApp.port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token={token}",
-            "--ServerApp.root_dir={root}", "--LabApp.news_url=None",
-            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.extension_manager=readonly",
-            "--ServerApp.terminals_enabled=False", "--expose-app-in-browser",
-        ],
-        "/api/status",
-    )  # fmt: skip
+    server = Server(tmp_path_factory.mktemp("lab"), LAB, "/api/status")
     yield server
     server.stop()
 

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -161,15 +162,16 @@ def test_only_what_changed_is_computed_again(traces: dict[str, toolkit.Trace]) -
     steps: list[str] = []
     choices = {"label": "obfs4", "compared": ("obfs4",), "clients": CLIENTS}
     computer.result(Choices(**choices), steps.append)
-    assert steps == ["selection of obfs4", "length counts of obfs4"]
-    for more in ({"bandwidth": 9.0}, {"top": 2}, {"packet_window": 9}):
+    assert steps == ["selection of obfs4", "length counts of obfs4", "clusters of obfs4"]
+    choices["bandwidth"] = 9.0
+    for more in ({}, {"top": 2}, {"packet_window": 9}):
         assert computer.is_quick(Choices(**choices, **more))
         computer.result(Choices(**choices, **more), steps.append)
-    assert len(steps) == 2
+    assert steps[3:] == ["clusters of obfs4"]  # of the first of them
     assert not computer.is_quick(Choices(**choices, max_length=99))
     assert not computer.is_quick(Choices(**choices, start=1.0))
     computer.result(Choices(**choices, max_length=99), steps.append)
-    assert steps[2:] == ["length counts of obfs4"]
+    assert steps[4:] == ["length counts of obfs4", "clusters of obfs4"]
     # back to other packets: nothing of the ones before may be shown
     late = computer.result(Choices(**choices, start=60.0), steps.append)
     assert late.packets == len(traces["obfs4"].select(clients=CLIENTS, start="60s"))
@@ -256,25 +258,54 @@ def pixels(data: bytes) -> np.ndarray:
 def test_a_picture_of_other_colours_is_the_picture_drawn_anew(traces: dict[str, toolkit.Trace]) -> None:
     computer = Computer(traces)
 
-    def result(bandwidth: float) -> Any:
-        return computer.result(Choices("obfs4", ("obfs4",), CLIENTS, bandwidth=bandwidth))
+    def result(bandwidth: float, top: int = 6) -> Any:
+        return computer.result(Choices("obfs4", ("obfs4",), CLIENTS, bandwidth=bandwidth, top=top))
 
     pictures = Pictures()
-    pictures.png(result(3.0))
+    first = pictures.png(result(3.0))
     figure = pictures.figure
-    again = pictures.png(result(10.0))
-    assert pictures.figure is figure  # only coloured
-    fresh = Pictures()
-    fresh.png(result(10.0))
-    # the bars and the numbers on them; the legend over them may have another number of lines
-    box = fresh.figure.axes[0].bbox
-    assert [bar.tolist() for bar in figure.axes[0].collections[0].get_facecolor()] == [
-        bar.tolist() for bar in fresh.figure.axes[0].collections[0].get_facecolor()
-    ]
-    words = [[text.get_text() for text in each.axes[0].get_legend().get_texts()] for each in (figure, fresh.figure)]
-    assert words[0] == words[1]
-    assert pixels(again).shape == (420, 720, 3)
-    assert box.width > 400
+    for bandwidth in (10.0, 100.0, 4.0):
+        again = pixels(pictures.png(result(bandwidth)))
+        assert pictures.figure is figure  # only coloured
+        canvas: Any = figure.canvas
+        canvas.draw()  # all of it
+        assert np.array_equal(again, np.asarray(canvas.buffer_rgba())[..., :3])
+        fresh = Pictures()
+        fresh.png(result(bandwidth))
+        shown, expected = (each.axes[0] for each in (figure, fresh.figure))
+        assert np.array_equal(shown.collections[0].get_facecolor(), expected.collections[0].get_facecolor())
+        words = [[text.get_text() for text in ax.get_legend().get_texts()] for ax in (shown, expected)]
+        assert words[0] == words[1]
+    assert np.array_equal(pixels(pictures.png(result(3.0))), pixels(first))
+    pictures.png(result(3.0, top=2))
+    assert pictures.figure is not figure
+
+
+OTHERWISE: dict[str, Any] = {
+    "bandwidth": 9.0, "top": 3, "max_length": 400, "time_window": "2s", "packet_window": 7, "remainder": "keep",
+    "features": ("interval",), "clients": CLIENTS[:1], "protocol": "data", "stop": 2.0, "compared": ("obfs4", "https"),
+}  # fmt: skip
+FOR_LENGTHS, FOR_WINDOWS = {"bandwidth", "top", "max_length"}, {"time_window", "packet_window", "remainder"}
+NOT_SHOWN = {
+    "lengths": {*FOR_WINDOWS, "features", "compared"},
+    "bandwidth": {*FOR_WINDOWS, "top", "features", "compared"},
+    "intervals": {*FOR_LENGTHS, "features"},
+    "entropy": {*FOR_LENGTHS, *FOR_WINDOWS, "features", "compared"},
+    "windows": {*FOR_LENGTHS, "features", "compared"},
+    "features": FOR_LENGTHS,
+}
+
+
+@pytest.mark.parametrize("tab", NOT_SHOWN)
+def test_a_picture_is_drawn_again_if_it_changes_and_only_then(traces: dict[str, toolkit.Trace], tab: str) -> None:
+    computer, pictures = Computer(traces), Pictures()
+    choices = Choices("obfs4", ("obfs4",), CLIENTS, tab=tab)
+    for name, value in OTHERWISE.items():
+        before = pictures.png(computer.result(choices))
+        changed = pictures.png(other := computer.result(replace(choices, **{name: value})))
+        assert np.array_equal(pixels(changed), pixels(Pictures().png(other))), name
+        if name in NOT_SHOWN[tab]:
+            assert changed is before, name
 
 
 def test_a_click_into_the_sweep_chooses_the_bandwidth(explorer: Explorer) -> None:
@@ -355,9 +386,9 @@ def test_hosts_are_searched_picked_and_typed(explorer: Explorer) -> None:
 
 def test_a_list_of_hosts_has_an_end_but_the_search_finds_all(traces: dict[str, toolkit.Trace]) -> None:
     trace = traces["https"]
-    assert len(host_options(trace, "")) == trace.host_count
+    assert len(host_options(trace.top_hosts(trace.host_count), "")) == trace.host_count
     rare = trace.top_hosts(trace.host_count).index[-1]
-    assert [value for _, value in host_options(trace, rare)] == [rare]
+    assert [value for _, value in host_options(trace.top_hosts(trace.host_count), rare)] == [rare]
 
 
 def test_nothing_that_matches_is_said_and_nothing_old_is_shown(explorer: Explorer) -> None:

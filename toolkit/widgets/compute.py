@@ -64,6 +64,28 @@ class Result:
     page: pd.DataFrame | None = None
     health: pd.DataFrame | None = None
 
+    def looks_like(self, other: Result) -> bool:
+        """Say whether this picture is the picture of another result: made of the same values, shown the same way."""
+        return self._pictured() == other._pictured()
+
+    def _pictured(self) -> tuple[object, ...]:
+        """Give what the picture depends on. What was kept from the last result is the same object."""
+        choices = self.choices
+        shown = {
+            "lengths": (choices.top,),
+            "bandwidth": (choices.bandwidth,),
+            "windows": (choices.time_window,),
+        }.get(choices.tab)
+        values = [getattr(self, name) for name in _PICTURED]
+        parts = [tuple(value.items()) if isinstance(value, dict) else ((None, value),) for value in values]
+        return choices.tab, shown, tuple(tuple((label, id(value)) for label, value in part) for part in parts)
+
+    def has_lengths_of(self, other: Result) -> bool:
+        """Say whether the bars are those of another result, if in other colours."""
+        if self.clusters is None or other.clusters is None or self.counts is not other.counts:
+            return False
+        return len(self.clusters) > 0 and self.choices.top == other.choices.top
+
     def frames(self) -> dict[str, pd.DataFrame]:
         """Give what is shown as tables, by name."""
         found: dict[str, pd.DataFrame] = {}
@@ -93,6 +115,9 @@ class Result:
         if self.health is not None:
             found["health"] = self.health
         return found
+
+
+_PICTURED = ("clusters", "sweep", "tables", "gaps", "entropy", "timeline", "windows", "comparison", "correlation")
 
 
 class Computer:
@@ -181,7 +206,13 @@ class Computer:
 
     def _lengths(self, choices: Choices, found: Trace, step: Step) -> dict[str, Any]:
         counts = self._counts(choices, found, step)
-        clusters = cluster_lengths(counts, bandwidth=choices.bandwidth)
+        clusters = self._step(
+            "clusters",
+            choices.label,
+            (counts, choices.bandwidth),
+            lambda: cluster_lengths(counts, bandwidth=choices.bandwidth),
+            step,
+        )
         return {"counts": counts, "clusters": clusters, "note": f"{len(clusters):,} clusters"}
 
     def _bandwidth(self, choices: Choices, found: Trace, step: Step) -> dict[str, Any]:
@@ -262,7 +293,10 @@ class Computer:
         tables = self._tables(choices, choices.features, step)
         if len(tables) == 1:
             (table,) = tables.values()
-            correlation = feature_correlation(table) if len(table) else None
+            correlation = None
+            if len(table):
+                key: object = (found, _cut(choices), choices.features)
+                correlation = self._step("correlation", choices.label, key, lambda: feature_correlation(table), step)
             return {"tables": tables, "correlation": correlation, "note": _windows_of(tables)}
         key = (tuple(self._compared(choices, step).values()), _cut(choices), choices.features)
         comparison = self._step("comparison", "all", key, lambda: compare_features(tables), step)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import ipywidgets as w
+import pandas as pd
 
 from toolkit.features import FEATURES
 from toolkit.trace import Trace
@@ -28,19 +29,18 @@ MOST_HOSTS = 2_000
 Guard = Callable[[Callable[..., None]], Callable[..., None]]
 
 
-def host_options(trace: Trace, search: str, chosen: Iterable[str] = ()) -> list[tuple[str, str]]:
+def host_options(table: pd.DataFrame, search: str, chosen: Iterable[str] = ()) -> list[tuple[str, str]]:
     """Give the hosts of a trace that a search finds, busiest first, each with its packets and bytes.
 
     Parameters
     ----------
-    trace
-        Packets.
+    table
+        All hosts, as `Trace.top_hosts` gives them.
     search
         A part of the address; empty for all.
     chosen
         Hosts that are listed whether they are found or not: a list must hold what is chosen in it.
     """
-    table = trace.top_hosts(trace.host_count)
     kept = set(chosen)
     options: list[tuple[str, str]] = []
     packets = (table["sent"] + table["received"]).tolist()
@@ -85,6 +85,7 @@ class Hosts:
         )
         self.verdict = w.HTML(layout=w.Layout(margin="0 0 0 9em"))
         self._busy = False
+        self._table: tuple[Trace, pd.DataFrame] | None = None
         self.show()
         self.search.observe(guard(lambda change: self.show()), "value")
         self.hosts.observe(guard(self._picked), "value")
@@ -92,12 +93,19 @@ class Hosts:
         state.observe(guard(lambda change: self.show()), [name, "label"])
         self.box = w.VBox([self.search, self.hosts, self.networks, self.verdict], layout=FULL)
 
+    def _hosts_of(self, trace: Trace) -> pd.DataFrame:
+        if self._table is None or self._table[0] is not trace:
+            self._table = trace, trace.top_hosts(trace.host_count)
+        return self._table[1]
+
     def show(self) -> None:
         """Show what is chosen."""
         chosen = getattr(self._state, self._name)
         self._busy = True  # what is set here was not done by the user
         try:
-            self.hosts.options = host_options(self._trace(), self.search.value.strip(), chosen)
+            options = host_options(self._hosts_of(self._trace()), self.search.value.strip(), chosen)
+            if list(self.hosts.options) != options:  # a long list takes the page a while
+                self.hosts.options = options
             there = [value for _, value in self.hosts.options]
             self.hosts.value = tuple(host for host in there if host in chosen)
             if _listed(self.networks.value) != chosen:
@@ -109,9 +117,7 @@ class Hosts:
     def _picked(self, change: Any) -> None:
         if self._busy:
             return
-        listed = [value for _, value in self.hosts.options]
-        others = [value for value in getattr(self._state, self._name) if value not in listed]
-        setattr(self._state, self._name, (*others, *change["new"]))
+        setattr(self._state, self._name, change["new"])  # networks that were typed give way: what one sees is chosen
 
     def _typed(self, change: Any) -> None:
         if self._busy:

@@ -9,24 +9,33 @@ _PICTURE = """
 function render({ model, el }) {
   const image = document.createElement("img");
   let address = null;
+  let drawn = null;
+  let current = null;
   function show() {
-    const data = model.get("png");
-    const description = model.get("description");
+    const data = drawn = model.get("png");
+    const mine = current = { description: model.get("description"), there: false };
     if (!data || !data.byteLength) {
       image.style.display = "none";
-      image.alt = description;
+      image.alt = mine.description;
+      mine.there = true;
       return;
     }
     const next = URL.createObjectURL(new Blob([data], { type: "image/png" }));
     const fresh = new Image();
     fresh.onload = () => {  // the description changes with the picture, not before
       image.src = next;
-      image.alt = description;
+      image.alt = mine.description;
+      mine.there = true;
       image.style.display = "";
       if (address) URL.revokeObjectURL(address);
       address = next;
     };
     fresh.src = next;
+  }
+  function describe() {
+    if (model.get("png") !== drawn) return;  // it comes with another picture
+    current.description = model.get("description");
+    if (current.there) image.alt = current.description;
   }
   function stale() { image.classList.toggle("toolkit-stale", model.get("stale")); }
   image.className = "toolkit-picture";
@@ -36,6 +45,7 @@ function render({ model, el }) {
     model.save_changes();
   });
   model.on("change:png", show);
+  model.on("change:description", describe);
   model.on("change:stale", stale);
   el.appendChild(image);
   show();

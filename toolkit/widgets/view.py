@@ -41,7 +41,7 @@ _STYLE = """<style>
 .toolkit-side { flex: 1 1 330px; min-width: 300px; max-width: 420px; }
 .toolkit-main { flex: 3 1 480px; min-width: 320px; }
 .toolkit-picture { max-width: 100%; height: auto; background: white; border-radius: 2px; }
-.toolkit-stale { opacity: 0.35; }
+.toolkit-stale { opacity: 0.35; transition: opacity 0.1s 0.25s; }  /* what is quick does not flicker */
 .toolkit-status { min-height: 1.6em; }
 .toolkit-wrong, .toolkit-failed { color: var(--jp-error-color1, #b00020); font-weight: 600; }
 .toolkit-tabs .widget-toggle-buttons { flex-flow: row wrap; }
