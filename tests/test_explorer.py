@@ -18,7 +18,8 @@ from PIL import Image
 
 import toolkit
 from toolkit.widgets import view
-from toolkit.widgets.compute import PAGE, Computer, NothingMatchesError
+from toolkit.widgets.compute import PAGE, Computer
+from toolkit.widgets.result import NothingMatchesError
 from toolkit.widgets.controls import host_options
 from toolkit.widgets.pictures import Pictures
 from toolkit.widgets.state import NAMES, TABS, Choices, State, networks_of
@@ -40,7 +41,15 @@ def explorer(traces: dict[str, toolkit.Trace], monkeypatch: pytest.MonkeyPatch) 
 
 
 def said(explorer: Explorer) -> str:
-    return str(explorer.status.value)
+    """Give what the line of the view and the line below it say, and whether either is a complaint."""
+    lines = (explorer.status, explorer.said)
+    return " ".join(f"WRONG: {line.text}" if line.wrong else line.text for line in lines)
+
+
+def is_stale(explorer: Explorer) -> bool:
+    parts = {"toolkit-stale" in part._dom_classes for part in (explorer.main, explorer.table)}
+    assert len(parts) == 1
+    return parts.pop()
 
 
 # Choices
@@ -132,7 +141,7 @@ def test_each_tab_has_what_the_functions_of_the_package_give(traces: dict[str, t
         f"{len(windows)} windows hold {inside:,} of {len(selection):,} packets; {len(selection) - inside:,} fill no "
         "window of 50 within 60s of their pair; 0 are of no client"
     )
-    assert result(tab="health").health.equals(selection.health().to_frame())
+    assert result(tab="health").health.to_frame().equals(selection.health().to_frame())
 
 
 def test_what_is_selected(traces: dict[str, toolkit.Trace]) -> None:
@@ -151,7 +160,7 @@ def test_what_is_selected(traces: dict[str, toolkit.Trace]) -> None:
     assert packets(start=2.0, stop=10.0) == (mine & (since >= 2) & (since < 10)).sum()
     assert packets(targets=(target,)) == (mine & ((frame["src"] == target) | (frame["dst"] == target))).sum()
     for nothing in ({"protocol": "udp"}, {"targets": ("192.0.2.1",)}, {"start": 1e6}):
-        with pytest.raises(NothingMatchesError, match=r"no packets match in https; the busiest hosts are 10\.77\."):
+        with pytest.raises(NothingMatchesError, match=r"none meets .*; the busiest hosts are 10\.77\."):
             packets(**nothing)
     with pytest.raises(NothingMatchesError, match="no packets match"):
         computer.selection(Choices("https", ("https",), ()), "https")
@@ -208,7 +217,7 @@ VIEWS: list[dict[str, Any]] = [
 def test_the_code_gives_what_is_shown(chosen: dict[str, Any], explorer: Explorer) -> None:
     explorer.state.set({"label": "https" if chosen.get("protocol") == "tls" else "obfs4"} | chosen)
     code = explorer.to_code()
-    assert code == explorer.code.value == explorer.copy.text
+    assert code == explorer.keep.code.text == explorer.keep.code.text
     names: dict[str, Any] = {}
     exec(code, names)
     result, shown = explorer.result, names["shown"]
@@ -227,7 +236,7 @@ def test_the_code_gives_what_is_shown(chosen: dict[str, Any], explorer: Explorer
         first = PAGE * 2
         assert shown.iloc[first : first + PAGE]["time"].tolist() == result.page["time"].tolist()
     elif tab == "health":
-        assert shown.to_frame().equals(result.health)
+        assert shown.to_frame().equals(result.health.to_frame())
     else:
         assert list(shown) == list(result.tables)
         for label, table in result.tables.items():
@@ -342,11 +351,11 @@ def test_the_slider_and_the_number_move_each_other(explorer: Explorer) -> None:
 
 def test_other_controls_set_their_choices(explorer: Explorer) -> None:
     by_name = {each.description: each for each in explorer.tuning if getattr(each, "description", "")}
-    by_name["Longest"].set_state({"value": 500})
-    by_name["Clusters shown"].set_state({"value": 2})
+    by_name["Longest (bytes)"].set_state({"value": 500})
+    by_name["Clusters coloured"].set_state({"value": 2})
     by_name["Time window (s)"].set_state({"value": 2.5})
-    by_name["Packets"].set_state({"value": 10})
-    by_name["Keep what fills no window"].set_state({"value": True})
+    by_name["Packets a window"].set_state({"value": 10})
+    by_name["Keep windows that are not full"].set_state({"value": True})
     state = explorer.state
     assert (state.max_length, state.top, state.time_window) == (500, 2, "2.5s")
     assert (state.packet_window, state.remainder) == (10, "keep")
@@ -356,7 +365,7 @@ def test_other_controls_set_their_choices(explorer: Explorer) -> None:
     assert "psh" in state.features
     explorer.protocol.set_state({"index": 1})
     assert state.protocol == "data"
-    explorer.tabs.set_state({"index": 3})
+    explorer.tabs.set_state({"value": "entropy"})
     assert state.tab == "entropy"
     assert explorer.picture.description.startswith("entropy of obfs4")
 
@@ -365,7 +374,7 @@ def test_hosts_are_searched_picked_and_typed(explorer: Explorer) -> None:
     hosts = explorer.clients
     listed = [value for _, value in hosts.hosts.options]
     assert listed == explorer.captures["obfs4"].top_hosts(99).index.tolist()
-    assert hosts.hosts.options[0][0].startswith("10.77.0.11   533 packets, ")
+    assert hosts.hosts.options[0][0].startswith("10.77.0.11   533 p, ")
     assert hosts.hosts.value == tuple(host for host in listed if host in CLIENTS)
     hosts.search.set_state({"value": "0.13"})
     assert [value for _, value in hosts.hosts.options] == ["10.77.0.11", "10.77.0.13", "10.77.0.12"]  # the chosen stay
@@ -376,7 +385,7 @@ def test_hosts_are_searched_picked_and_typed(explorer: Explorer) -> None:
     assert "must be an address or a network" in hosts.verdict.value
     assert explorer.state.clients == ("10.77.0.13",)
     hosts.networks.set_state({"value": "10.77.0.0/24"})
-    assert hosts.verdict.value == ""
+    assert "><" in hosts.verdict.value  # says nothing
     assert explorer.state.clients == ("10.77.0.0/24",)
     explorer.targets.networks.set_state({"value": "10.77.1.1"})
     assert explorer.state.targets == ("10.77.1.1",)
@@ -394,14 +403,14 @@ def test_a_list_of_hosts_has_an_end_but_the_search_finds_all(traces: dict[str, t
 def test_nothing_that_matches_is_said_and_nothing_old_is_shown(explorer: Explorer) -> None:
     explorer.clients.networks.set_state({"value": "192.0.2.0/24"})
     assert "no packets match in obfs4; the busiest hosts are 10.77.0.11 (533 packets)" in said(explorer)
-    assert "toolkit-failed" in said(explorer)
+    assert "WRONG" in said(explorer)
     assert explorer.result is None
     assert explorer.picture.png == b""
-    assert not explorer.picture.stale
+    assert not is_stale(explorer)
     with pytest.raises(toolkit.ToolkitError, match="nothing is shown"):
         explorer.save_figure("x")
     explorer.clients.networks.set_state({"value": "10.77.0.0/24"})
-    assert "toolkit-said" in said(explorer)
+    assert "WRONG" not in said(explorer)
     assert explorer.picture.png
 
 
@@ -412,7 +421,7 @@ def test_an_error_in_a_callback_is_shown(explorer: Explorer, monkeypatch: pytest
     monkeypatch.setattr(explorer._computer, "result", fail)
     explorer.state.bandwidth = 9.0
     assert "ZeroDivisionError: of mine" in said(explorer)
-    assert explorer.picture.stale  # what is still there belongs to earlier choices
+    assert is_stale(explorer)  # what is still there belongs to earlier choices
 
 
 def test_packets_are_paged(explorer: Explorer) -> None:
@@ -474,8 +483,9 @@ def test_a_state_that_cannot_be_changes_nothing(text: str, explorer: Explorer, t
 
 def test_the_buttons_write_and_say_so(explorer: Explorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    buttons = {button.description: button for button in explorer.keep.children[-1].children}
-    explorer.name.set_state({"value": "mine"})
+    keep = explorer.keep
+    buttons = {button.description: button for button in (keep.figure, keep.table, keep.save, keep.load)}
+    keep.name.set_state({"value": "mine"})
     for description, file in (
         ("Save figure", "figures/mine.json"),
         ("Save table", "mine.csv"),
@@ -487,9 +497,9 @@ def test_the_buttons_write_and_say_so(explorer: Explorer, tmp_path: Path, monkey
     explorer.state.bandwidth = 50.0
     buttons["Load state"].click()
     assert explorer.state.bandwidth == 3
-    explorer.name.set_state({"value": "no/such"})
+    keep.name.set_state({"value": "no/such"})
     buttons["Load state"].click()
-    assert "toolkit-failed" in said(explorer)
+    assert "WRONG" in said(explorer)
     buttons["Save figure"].click()
     assert "`name` must be letters, digits" in said(explorer)
 
@@ -581,22 +591,25 @@ def test_a_large_trace_shows_progress_and_can_be_cancelled(explorer: Explorer, m
 
     async def session() -> None:
         explorer.state.set({"tab": "features"})
-        assert explorer.picture.stale
+        assert is_stale(explorer)
         assert explorer.cancel.layout.display == ""
         assert explorer.result is not None
         assert explorer.result.choices.tab == "lengths"  # not yet
         explorer.cancel.click()
         assert "cancelled" in said(explorer)
-        assert explorer.cancel.layout.display == "none"
+        assert explorer.cancel.description == "Compute"
+        assert is_stale(explorer)
+        with pytest.raises(toolkit.ToolkitError, match="belongs to earlier choices"):
+            explorer.save_table("x.csv")
         await asyncio.sleep(0.2)
         assert explorer.result.choices.tab == "lengths"
         explorer.state.set({"tab": "entropy"})
         while explorer.result.choices.tab != "entropy":
             await asyncio.sleep(0.001)
-        assert not explorer.picture.stale
+        assert not is_stale(explorer)
 
     asyncio.run(asyncio.wait_for(session(), 20))
     assert explorer.result is not None
     assert explorer.result.choices.tab == "entropy"
-    assert set(TABS) <= {tab for _, tab in explorer.tabs.options}
+    assert set(TABS) <= {tab for tab in explorer.tabs.options}
     assert set(NAMES) == set(vars(explorer.state.choices()))

@@ -134,6 +134,24 @@ def _installed(families: Iterable[str]) -> str:
     raise ValueError(f"no TrueType font {', '.join(families)} is installed")
 
 
+def check_name(name: str) -> str:
+    """Give the name of a figure back if files can be called so.
+
+    Raises
+    ------
+    ValueError
+        If it has anything but letters, digits, ``.``, ``_`` and ``-``, or begins with ``.``.
+
+    Examples
+    --------
+    >>> check_name("obfs4-lengths")
+    'obfs4-lengths'
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(f"`name` must be letters, digits, '.', '_' and '-', not beginning with '.', got {name!r}")
+    return name
+
+
 def save_figure(
     fig: Figure,
     name: str,
@@ -197,8 +215,7 @@ def save_figure(
     """
     if not isinstance(fig, Figure):
         raise TypeError(f"`fig` must be a Figure, got {type(fig).__name__} (of an Axes, give `ax.figure`)")
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ValueError(f"`name` must be letters, digits, '.', '_' and '-', not beginning with '.', got {name!r}")
+    check_name(name)
     if isinstance(traces, Trace | str | os.PathLike):
         raise TypeError(f"`traces` must be a list of traces or paths, got one {type(traces).__name__}")
     files = render_figure(fig, name, data, params or {}, traces)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from toolkit.datasets import example, examples
 from toolkit.sweeps import PACKET_WINDOWS, TIME_WINDOWS
@@ -11,7 +11,7 @@ from toolkit.widgets.compute import PAGE, window_grid
 from toolkit.widgets.state import Choices
 
 
-def to_code(choices: Choices, captures: Mapping[str, Trace]) -> str:
+def to_code(choices: Choices, captures: Mapping[str, Trace], without: Iterable[str] = ()) -> str:
     """Write the code for a view.
 
     Parameters
@@ -20,6 +20,8 @@ def to_code(choices: Choices, captures: Mapping[str, Trace]) -> str:
         What is chosen.
     captures
         Traces by their labels; a capture is read by the name that it was read by.
+    without
+        Labels of captures that have nothing to compare, see `Result.without`.
 
     Returns
     -------
@@ -41,10 +43,11 @@ def to_code(choices: Choices, captures: Mapping[str, Trace]) -> str:
     toolkit.plot_length_clusters(shown, top=6)
     <BLANKLINE>
     """
-    several = choices.tab in ("intervals", "features") and len(choices.compared) > 1
+    left_out = {choices.label, *without}
+    labels = [choices.label, *(label for label in choices.compared if label not in left_out)]
+    several = choices.tab in ("intervals", "features") and len(labels) > 1
     lines = ["import toolkit", ""]
     if several:
-        labels = [choices.label, *(label for label in choices.compared if label != choices.label)]
         lines += ["traces = {"]
         lines += [f"    {_quoted(label)}: {_reading(captures[label])}," for label in labels]
         lines += ["}"]

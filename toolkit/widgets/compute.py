@@ -2,122 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
 import pandas as pd
 
-from toolkit.comparison import FeatureComparison, compare_features, feature_correlation, interval_bin_shares
-from toolkit.entropy import EntropyCounts, entropy_ceiling, entropy_counts
+from toolkit.comparison import compare_features, feature_correlation
+from toolkit.entropy import entropy_counts
 from toolkit.features import client_features
-from toolkit.lengths import LengthClusters, LengthCounts, cluster_lengths, length_counts
-from toolkit.plots.payload import ceiling_lengths
+from toolkit.lengths import LengthCounts, cluster_lengths, length_counts
 from toolkit.sweeps import PACKET_WINDOWS, TIME_WINDOWS, bandwidth_sweep, window_sweep
 from toolkit.timing import direction_timeline, interval_cdf
 from toolkit.trace import NoClientError, Trace
-from toolkit.widgets.state import Choices
+from toolkit.widgets.result import NothingMatchesError, Result
+from toolkit.widgets.state import PROTOCOLS, Choices
 from toolkit.windows import Windows, client_windows, nanoseconds
 
 PAGE = 50
 """Packets on a page."""
 
+_STEPS = {
+    "lengths": 3, "bandwidth": 3, "intervals": 3, "entropy": 2, "windows": 3, "features": 3, "packets": 1, "health": 2,
+}  # fmt: skip
+"""Steps of a tab for one capture, besides its selection."""
+
 T = TypeVar("T")
 Step = Callable[[str], None]
 """Told before each step what comes; it may raise to stop the work."""
-
-
-class NothingMatchesError(ValueError):
-    """No packet meets the choices; the message names the busiest hosts."""
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """What a tab shows, and the choices that it belongs to.
-
-    Attributes
-    ----------
-    choices
-        As they were when it was computed.
-    packets
-        How many the selection has.
-    note
-        One sentence about what is shown.
-    counts, clusters, sweep, tables, gaps, entropy, timeline, windows, comparison, correlation, page, health
-        What the tab needs; the others are None.
-    """
-
-    choices: Choices
-    packets: int
-    note: str
-    counts: LengthCounts | None = None
-    clusters: LengthClusters | None = None
-    sweep: pd.DataFrame | None = None
-    tables: dict[str, pd.DataFrame] | None = None
-    gaps: dict[str, pd.DataFrame] | None = None
-    entropy: EntropyCounts | None = None
-    timeline: pd.DataFrame | None = None
-    windows: pd.DataFrame | None = None
-    comparison: FeatureComparison | None = None
-    correlation: pd.DataFrame | None = None
-    page: pd.DataFrame | None = None
-    health: pd.DataFrame | None = None
-
-    def looks_like(self, other: Result) -> bool:
-        """Say whether this picture is the picture of another result: made of the same values, shown the same way."""
-        return self._pictured() == other._pictured()
-
-    def _pictured(self) -> tuple[object, ...]:
-        """Give what the picture depends on. What was kept from the last result is the same object."""
-        choices = self.choices
-        shown = {
-            "lengths": (choices.top,),
-            "bandwidth": (choices.bandwidth,),
-            "windows": (choices.time_window,),
-        }.get(choices.tab)
-        values = [getattr(self, name) for name in _PICTURED]
-        parts = [tuple(value.items()) if isinstance(value, dict) else ((None, value),) for value in values]
-        return choices.tab, shown, tuple(tuple((label, id(value)) for label, value in part) for part in parts)
-
-    def has_lengths_of(self, other: Result) -> bool:
-        """Say whether the bars are those of another result, if in other colours."""
-        if self.clusters is None or other.clusters is None or self.counts is not other.counts:
-            return False
-        return len(self.clusters) > 0 and self.choices.top == other.choices.top
-
-    def frames(self) -> dict[str, pd.DataFrame]:
-        """Give what is shown as tables, by name."""
-        found: dict[str, pd.DataFrame] = {}
-        if self.clusters is not None:
-            found["clusters"] = self.clusters.to_frame()
-            lengths = {"packets": self.clusters.counts, "cluster": self.clusters.labels}
-            found["lengths"] = pd.DataFrame(lengths, index=pd.Index(self.clusters.unique_lengths, name="length"))
-        if self.sweep is not None:
-            found["sweep"] = self.sweep
-        if self.choices.tab == "intervals" and self.tables is not None and self.gaps is not None:
-            for label, table in self.tables.items():
-                found[f"bins {label}"] = interval_bin_shares(table)
-                found[f"gaps {label}"] = self.gaps[label]
-        if self.entropy is not None:
-            found["packets"] = self.entropy.cells
-            found["random bytes"] = entropy_ceiling(ceiling_lengths(self.entropy))
-        if self.timeline is not None and self.windows is not None:
-            found |= {"timeline": self.timeline, "windows": self.windows}
-        if self.correlation is not None:
-            found["correlation"] = self.correlation
-        if self.comparison is not None:
-            found["distances"] = self.comparison.distances
-        if self.choices.tab == "features" and self.tables is not None:
-            found |= {f"features {label}": table for label, table in self.tables.items()}
-        if self.page is not None:
-            found["packets"] = self.page
-        if self.health is not None:
-            found["health"] = self.health
-        return found
-
-
-_PICTURED = ("clusters", "sweep", "tables", "gaps", "entropy", "timeline", "windows", "comparison", "correlation")
 
 
 class Computer:
@@ -155,9 +67,7 @@ class Computer:
         trace = self.captures[label]
         found = self._step("selection", label, _selecting(choices), lambda: select(trace, choices), step)
         if not len(found):
-            top = trace.top_hosts(5)
-            hosts = ", ".join(f"{host} ({sent + received:,} packets)" for host, sent, received, *_ in top.itertuples())
-            raise NothingMatchesError(f"no packets match in {label}; the busiest hosts are {hosts}")
+            raise NothingMatchesError(_why_nothing(trace, choices, label))
         return found
 
     def result(self, choices: Choices, step: Step = lambda what: None) -> Result:
@@ -178,6 +88,11 @@ class Computer:
         found = self.selection(choices, choices.label, step)
         parts = getattr(self, f"_{choices.tab}")(choices, found, step)
         return Result(choices=choices, packets=len(found), **parts)
+
+    def steps(self, choices: Choices) -> int:
+        """Give how many steps a tab takes at most."""
+        several = len({choices.label, *choices.compared}) if choices.tab in ("intervals", "features") else 1
+        return _STEPS[choices.tab] * several + 1
 
     def is_quick(self, choices: Choices) -> bool:
         """Whether what the tab needs is there already, up to what takes milliseconds at any number of packets."""
@@ -213,12 +128,20 @@ class Computer:
             lambda: cluster_lengths(counts, bandwidth=choices.bandwidth),
             step,
         )
-        return {"counts": counts, "clusters": clusters, "note": f"{len(clusters):,} clusters"}
+        clustered = int(counts.counts.sum())
+        note = f"{len(clusters):,} clusters of {clustered:,} {counts.quantity}s"
+        if not clustered:
+            note += _no_lengths(found, choices)
+        return {"counts": counts, "clusters": clusters, "note": note}
 
     def _bandwidth(self, choices: Choices, found: Trace, step: Step) -> dict[str, Any]:
         counts = self._counts(choices, found, step)
         sweep = self._step("bandwidth sweep", choices.label, counts, lambda: bandwidth_sweep(counts), step)
-        return {"counts": counts, "sweep": sweep, "note": "click into the picture to choose a bandwidth"}
+        clusters = cluster_lengths(counts, bandwidth=choices.bandwidth)
+        note = f"bandwidth {choices.bandwidth:g}: {len(clusters):,} clusters; click into the picture to choose another"
+        if not len(clusters):
+            note += _no_lengths(found, choices)
+        return {"counts": counts, "sweep": sweep, "note": note}
 
     def _tables(self, choices: Choices, features: tuple[str, ...], step: Step) -> dict[str, pd.DataFrame]:
         """Feature tables of all captures compared; of one that has no packet, nothing."""
@@ -235,6 +158,7 @@ class Computer:
         return tables
 
     def _compared(self, choices: Choices, step: Step) -> dict[str, Trace]:
+        """Give the selections of all captures compared; of one that has no packet, nothing."""
         labels = [choices.label, *(label for label in choices.compared if label != choices.label)]
         found: dict[str, Trace] = {}
         for label in labels:
@@ -257,7 +181,8 @@ class Computer:
             )
             for label, trace in self._compared(choices, step).items()
         }
-        return {"tables": tables, "gaps": gaps, "note": _windows_of(tables)}
+        without = tuple(label for label in choices.compared if label not in tables)
+        return {"tables": tables, "gaps": gaps, "without": without, "note": _windows_of(tables, without, choices)}
 
     def _entropy(self, choices: Choices, found: Trace, step: Step) -> dict[str, Any]:
         counts = self._step("entropy", choices.label, found, lambda: entropy_counts(found), step)
@@ -290,17 +215,23 @@ class Computer:
         return {"timeline": timeline, "windows": sweep, "note": note}
 
     def _features(self, choices: Choices, found: Trace, step: Step) -> dict[str, Any]:
-        tables = self._tables(choices, choices.features, step)
+        every = self._tables(choices, choices.features, step)
+        tables = {label: table for label, table in every.items() if len(table)}
+        without = tuple(label for label in choices.compared if label not in tables and label != choices.label)
+        parts: dict[str, Any] = {"without": without, "note": _windows_of(every, without, choices)}
+        if choices.label not in tables:
+            return parts | {"tables": {choices.label: every[choices.label]}}
+        key: object
         if len(tables) == 1:
             (table,) = tables.values()
-            correlation = None
-            if len(table):
-                key: object = (found, _cut(choices), choices.features)
-                correlation = self._step("correlation", choices.label, key, lambda: feature_correlation(table), step)
-            return {"tables": tables, "correlation": correlation, "note": _windows_of(tables)}
-        key = (tuple(self._compared(choices, step).values()), _cut(choices), choices.features)
-        comparison = self._step("comparison", "all", key, lambda: compare_features(tables), step)
-        return {"tables": tables, "comparison": comparison, "note": _windows_of(tables)}
+            key = (found, _cut(choices), choices.features)
+            parts["correlation"] = self._step(
+                "correlation", choices.label, key, lambda: feature_correlation(table), step
+            )
+        else:
+            key = (tuple(self._compared(choices, step).values()), _cut(choices), choices.features)
+            parts["comparison"] = self._step("comparison", "all", key, lambda: compare_features(tables), step)
+        return parts | {"tables": tables}
 
     def _packets(self, choices: Choices, found: Trace, step: Step) -> dict[str, Any]:
         pages = -(-len(found) // PAGE)
@@ -309,12 +240,13 @@ class Computer:
         rows = found[first : first + PAGE].packets
         rows.index = pd.RangeIndex(first, first + len(rows), name="packet")
         note = f"packets {first:,} to {first + len(rows) - 1:,} of {len(found):,}, page {page + 1:,} of {pages:,}"
-        return {"page": rows, "note": note}
+        beginning = self.captures[choices.label].start
+        return {"page": rows, "beginning": beginning, "pages": pages, "note": note}
 
     def _health(self, choices: Choices, found: Trace, step: Step) -> dict[str, Any]:
         health = self._step("health", choices.label, found, found.health, step)
         return {
-            "health": health.to_frame(),
+            "health": health,
             "note": f"{len(health.found)} of {len(health)} things looked for were found",
         }
 
@@ -380,5 +312,42 @@ def _feature_table(found: Trace, choices: Choices, features: tuple[str, ...]) ->
     )
 
 
-def _windows_of(tables: Mapping[str, pd.DataFrame]) -> str:
-    return "windows: " + ", ".join(f"{label} {len(table):,}" for label, table in tables.items())
+def _windows_of(tables: Mapping[str, pd.DataFrame], without: Iterable[str], choices: Choices) -> str:
+    words = "windows: " + ", ".join(f"{label} {len(table):,}" for label, table in tables.items())
+    words += "".join(f"; {label} has no packets of these" for label in without if label not in tables)
+    if not all(map(len, tables.values())):
+        words += f"; no pair has {choices.packet_window:,} packets within {choices.time_window}"
+    if choices.tab == "features" and not choices.features:
+        words += "; no feature set is chosen: up_down_ratio is always there"
+    return words
+
+
+def _no_lengths(found: Trace, choices: Choices) -> str:
+    """Say why there is no length to cluster, although there are packets."""
+    protocols = found.column("protocol")
+    if choices.protocol != "udp" and bool((protocols == 17).any()):
+        return "; there are UDP packets: choose them as the protocol"
+    return f"; none has a payload of 1 to {choices.max_length:,} bytes"
+
+
+def _why_nothing(trace: Trace, choices: Choices, label: str) -> str:
+    """Say which choice leaves no packet, and what there is."""
+    top = trace.top_hosts(5)
+    hosts = ", ".join(f"{host} ({sent + received:,} packets)" for host, sent, received, *_ in top.itertuples())
+    busiest = f"the busiest hosts are {hosts}" if hosts else "it has no packets at all"
+    if not choices.clients:
+        return f"no client is chosen in {label}; {busiest}"
+    theirs = len(select(trace, Choices(label, (label,), choices.clients)))
+    if not theirs:
+        return f"no packets match in {label}; {busiest}"
+    limits = []
+    if choices.targets:
+        limits.append(f"the targets {', '.join(choices.targets)}")
+    if choices.protocol != "all":
+        limits.append(f"the protocol ({PROTOCOLS[choices.protocol]})")
+    if choices.start > 0 or choices.stop is not None:
+        end = f"{trace.duration.total_seconds():g}" if choices.stop is None else f"{choices.stop:g}"
+        limits.append(f"the time range ({choices.start:g} to {end} s)")
+    return (
+        f"no packets match in {label}: of the {theirs:,} of the clients, none meets {' and '.join(limits)}; {busiest}"
+    )

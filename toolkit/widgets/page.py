@@ -1,104 +1,38 @@
-"""Two small widgets that ipywidgets does not have: a picture that can be clicked, and a button that copies text."""
+"""Small widgets that ipywidgets does not have, or not for those who use keys: their pages are in ``js``."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import anywidget
 import traitlets as t
 
-_PICTURE = """
-function render({ model, el }) {
-  const image = document.createElement("img");
-  let address = null;
-  let drawn = null;
-  let current = null;
-  function show() {
-    const data = drawn = model.get("png");
-    const mine = current = { description: model.get("description"), there: false };
-    if (!data || !data.byteLength) {
-      image.style.display = "none";
-      image.alt = mine.description;
-      mine.there = true;
-      return;
-    }
-    const next = URL.createObjectURL(new Blob([data], { type: "image/png" }));
-    const fresh = new Image();
-    fresh.onload = () => {  // the description changes with the picture, not before
-      image.src = next;
-      image.alt = mine.description;
-      mine.there = true;
-      image.style.display = "";
-      if (address) URL.revokeObjectURL(address);
-      address = next;
-    };
-    fresh.src = next;
-  }
-  function describe() {
-    if (model.get("png") !== drawn) return;  // it comes with another picture
-    current.description = model.get("description");
-    if (current.there) image.alt = current.description;
-  }
-  function stale() { image.classList.toggle("toolkit-stale", model.get("stale")); }
-  image.className = "toolkit-picture";
-  image.addEventListener("click", (event) => {
-    const box = image.getBoundingClientRect();
-    model.set("clicked", [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height, Date.now()]);
-    model.save_changes();
-  });
-  model.on("change:png", show);
-  model.on("change:description", describe);
-  model.on("change:stale", stale);
-  el.appendChild(image);
-  show();
-  stale();
-  return () => { if (address) URL.revokeObjectURL(address); };
-}
-export default { render };
-"""
+_JS = Path(__file__).parent / "js"
 
-_COPY = """
-function render({ model, el }) {
-  const button = document.createElement("button");
-  button.className = "jupyter-button widget-button toolkit-copy";
-  button.type = "button";
-  button.textContent = "Copy code";
-  button.addEventListener("click", async () => {
-    const text = model.get("text");
-    try {
-      await navigator.clipboard.writeText(text);
-    } catch (refused) {  // no permission, or no secure context: the old way
-      const area = document.createElement("textarea");
-      area.value = text;
-      document.body.appendChild(area);
-      area.select();
-      document.execCommand("copy");
-      area.remove();
-    }
-    button.textContent = "Copied";
-    setTimeout(() => { button.textContent = "Copy code"; }, 1500);
-  });
-  el.appendChild(button);
-}
-export default { render };
-"""
+STYLE = f"<style>{(_JS / 'style.css').read_text('utf-8')}</style>"
+"""Of all that is in the explorer."""
 
 
 class PictureWidget(anywidget.AnyWidget):
-    """A PNG with a description for those who do not see it; says where it was clicked.
+    """A PNG with a description for those who do not see it.
 
     Attributes
     ----------
     png, description
         What is shown. They change together in the page.
-    stale
-        Whether the picture belongs to choices before the last: it is shown pale.
+    kind
+        A class of the style sheet.
+    clickable
+        Whether a click means something.
     clicked
         Where the last click was, in shares of width and height from the top left, and when.
     """
 
-    _esm = _PICTURE
+    _esm = (_JS / "picture.js").read_text("utf-8")
     png = t.Bytes(b"").tag(sync=True)
     description = t.Unicode("").tag(sync=True)
-    stale = t.Bool(False).tag(sync=True)
+    kind = t.Unicode("toolkit-picture").tag(sync=True)
+    clickable = t.Bool(False).tag(sync=True)
     clicked: t.List[float] = t.List([]).tag(sync=True)
 
     def show(self, png: bytes, description: str) -> None:
@@ -108,14 +42,73 @@ class PictureWidget(anywidget.AnyWidget):
             self.png = png
 
 
-class CopyButton(anywidget.AnyWidget):
-    """A button that copies a text into the clipboard of the browser.
+class CodeWidget(anywidget.AnyWidget):
+    """Code to be read, with a button that copies it into the clipboard of the browser.
 
     Attributes
     ----------
     text
-        What is copied.
+        The code.
     """
 
-    _esm = _COPY
+    _esm = (_JS / "code.js").read_text("utf-8")
     text = t.Unicode("").tag(sync=True)
+
+
+class Message(anywidget.AnyWidget):
+    """A line that screen readers read out when it changes.
+
+    Attributes
+    ----------
+    text
+        Never HTML.
+    wrong
+        Whether something went wrong.
+    """
+
+    _esm = (_JS / "message.js").read_text("utf-8")
+    text = t.Unicode("").tag(sync=True)
+    wrong = t.Bool(False).tag(sync=True)
+
+    def say(self, text: str, *, wrong: bool = False) -> None:
+        """Say something else."""
+        with self.hold_sync():
+            self.text, self.wrong = text, wrong
+
+
+class Tabs(anywidget.AnyWidget):
+    """Tabs of which one is chosen.
+
+    Attributes
+    ----------
+    options
+        Their names.
+    value
+        The chosen one.
+    """
+
+    _esm = (_JS / "tabs.js").read_text("utf-8")
+    options: t.List[str] = t.List(t.Unicode()).tag(sync=True)
+    value = t.Unicode("").tag(sync=True)
+
+
+class Heading(anywidget.AnyWidget):
+    """The heading of a section, which opens and closes it.
+
+    Attributes
+    ----------
+    title
+        What it says.
+    opened
+        Whether the section is open.
+    """
+
+    _esm = (_JS / "section.js").read_text("utf-8")
+    title = t.Unicode("").tag(sync=True)
+    opened = t.Bool(False).tag(sync=True)
+
+
+class Manners(anywidget.AnyWidget):
+    """Nothing to be seen: gives everything around it the names and keys that ipywidgets leaves out."""
+
+    _esm = (_JS / "manners.js").read_text("utf-8")

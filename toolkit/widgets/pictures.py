@@ -6,6 +6,7 @@ import io
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -15,14 +16,20 @@ from PIL import Image
 
 from toolkit import plots
 from toolkit.lengths import LengthClusters
-from toolkit.plots import colour_length_clusters
-from toolkit.widgets.compute import Result
+from toolkit.plots import COLOURS, colour_length_clusters
+from toolkit.timing import direction_timeline
+from toolkit.trace import Trace
+from toolkit.widgets.result import Result
+from toolkit.widgets.state import Choices
 
 SIZES = {"windows": (7.2, 5.6), "features": (7.2, 5.0)}
 """Inches of the picture of a tab, where they are not `SIZE`."""
 
 SIZE = (7.2, 4.2)
 DPI = 100
+EVERYWHERE = ("0.0.0.0/0", "::/0")
+CHOSEN = "#dce6f2"
+"""Behind the chosen range of time."""
 
 WITHOUT = ("packets", "health")
 """Tabs that are tables only."""
@@ -67,6 +74,9 @@ class Pictures:
         self._canvas: Any = FigureCanvasAgg(self.figure)  # (its methods are not declared)
         self._result: Result | None = None
         self._png = b""
+        self._times: tuple[Trace, pd.DataFrame] | None = None
+        self._time_key: object = None
+        self._time_png = b""
         self._behind: Any = None  # pixels of what stays while the colours of the lengths change
 
     def png(self, result: Result) -> bytes:
@@ -112,6 +122,42 @@ class Pictures:
         for artist in _moving(ax):
             artist.set_visible(True)
             ax.draw_artist(artist)
+
+    def time(self, trace: Trace, choices: Choices) -> bytes:
+        """Draw the packets of a whole capture over time, with the chosen range.
+
+        Parameters
+        ----------
+        trace
+            The capture.
+        choices
+            Their `start` and `stop`.
+
+        Returns
+        -------
+        bytes
+            A small PNG; nothing for a capture without packets.
+        """
+        if not len(trace):
+            return b""
+        if self._times is None or self._times[0] is not trace:
+            self._times = trace, direction_timeline(trace, EVERYWHERE)
+        longest = max(trace.duration.total_seconds(), 1e-3)
+        stop = longest if choices.stop is None else min(choices.stop, longest)
+        key = id(trace), choices.start, stop
+        if key == self._time_key:
+            return self._time_png
+        timeline = self._times[1]
+        figure = Figure((3.2, 0.4), dpi=DPI)
+        canvas: Any = FigureCanvasAgg(figure)
+        ax = figure.add_axes((0, 0, 1, 1), xlim=(0, longest))
+        ax.axvspan(min(choices.start, longest), stop, color=CHOSEN, linewidth=0)
+        ax.fill_between(timeline["start"], timeline["packets_up"], step="post", color=COLOURS[0], linewidth=0.5)
+        ax.set_ylim(0)
+        ax.set_axis_off()
+        canvas.draw()
+        self._time_key, self._time_png = key, _encoded(np.asarray(canvas.buffer_rgba()))
+        return self._time_png
 
     def place_of(self, x: float, y: float) -> tuple[float, float] | None:
         """Give the data under a point of the picture, in shares of its width and height from the top left.

@@ -74,7 +74,7 @@ NAMES = tuple(field.name for field in fields(Choices))
 
 
 def networks_of(values: str | Iterable[str]) -> tuple[str, ...]:
-    """Read addresses and networks, one or several, with commas or spaces between; each once, in their order.
+    """Read addresses and networks with commas, semicolons or spaces between; each once, in their order.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def networks_of(values: str | Iterable[str]) -> tuple[str, ...]:
     >>> networks_of("10.0.0.0/24, 2001:db8::1")
     ('10.0.0.0/24', '2001:db8::1')
     """
-    listed = values.replace(",", " ").split() if isinstance(values, str) else list(values)
+    listed = values.replace(",", " ").replace(";", " ").split() if isinstance(values, str) else list(values)
     if not listed:
         return ()
     found = parse_networks(listed)
@@ -142,6 +142,7 @@ class State(t.HasTraits):
         if unknown:
             raise t.TraitError(f"no choice {unknown[0]!r}: there are {', '.join(NAMES)}")
         super().__init__(**initial)
+        self.page = initial.get("page", 0)
 
     def choices(self) -> Choices:
         """Give the choices as they are now, immutable."""
@@ -155,10 +156,15 @@ class State(t.HasTraits):
         with self.hold_trait_notifications():
             for name, value in choices.items():
                 setattr(self, name, tuple(value) if isinstance(value, list) else value)
+        self.page = choices.get("page", self.page)  # after other packets have led to the first one
 
     def to_json(self) -> str:
         """Give the choices as JSON, to be sent to a colleague."""
         return json.dumps(asdict(self.choices()), indent=2) + "\n"
+
+    @t.observe("label", "clients", "targets", "protocol", "start", "stop")
+    def _first_page(self, change: Any) -> None:
+        self.page = 0
 
     @t.validate("label", "compared")
     def _of_labels(self, proposal: Any) -> Any:
@@ -242,10 +248,10 @@ def width_text(seconds: float) -> str:
 
     Examples
     --------
-    >>> width_text(60.0), width_text(0.25)
-    ('60s', '0.25s')
+    >>> width_text(60.0), width_text(0.25), width_text(1e-7)
+    ('60s', '0.25s', '0.0000001s')
     """
-    return f"{seconds:g}s"
+    return f"{seconds:.9f}".rstrip("0").rstrip(".") + "s"  # to the nanosecond, without an exponent
 
 
 def width_seconds(width: str) -> float:

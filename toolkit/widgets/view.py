@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import html
-import json
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,40 +15,28 @@ import pandas as pd
 import traitlets as t
 from matplotlib.figure import Figure
 
-from toolkit._files import TABLE_SUFFIXES, write_table
+from toolkit._files import write_table
 from toolkit.capture.reader import read
 from toolkit.connections import suggest_clients
 from toolkit.errors import ToolkitError
-from toolkit.figures import WIDTHS, Columns, Venue, paper, paper_width, save_figure
+from toolkit.figures import Columns, Venue
 from toolkit.lengths import LengthClusters
 from toolkit.trace import Trace
 from toolkit.widgets import controls
 from toolkit.widgets.code import to_code
-from toolkit.widgets.compute import Computer, NothingMatchesError, Result
-from toolkit.widgets.page import CopyButton, PictureWidget
-from toolkit.widgets.pictures import SIZE, SIZES, WITHOUT, Pictures, draw
-from toolkit.widgets.state import NAMES, TABS, State
+from toolkit.widgets.compute import Computer
+from toolkit.widgets.keep import Keeping, read_state, table_to_save, write_figure, write_state
+from toolkit.widgets.page import STYLE, Manners, Message, PictureWidget, Tabs
+from toolkit.widgets.pictures import Pictures
+from toolkit.widgets.result import NothingMatchesError, Result
+from toolkit.widgets.state import LEAST_BANDWIDTH, MOST_BANDWIDTH, NAMES, TABS, State
+from toolkit.widgets.tables import table_of
 from toolkit.widgets.work import Worker
 
 _log = logging.getLogger(__name__)
 
 LONG = 3_000_000
 """Packets from which work is done beside the kernel."""
-
-_STYLE = """<style>
-.toolkit-explorer { gap: 8px; }
-.toolkit-side { flex: 1 1 330px; min-width: 300px; max-width: 420px; }
-.toolkit-main { flex: 3 1 480px; min-width: 320px; }
-.toolkit-picture { max-width: 100%; height: auto; background: white; border-radius: 2px; }
-.toolkit-stale { opacity: 0.35; transition: opacity 0.1s 0.25s; }  /* what is quick does not flicker */
-.toolkit-status { min-height: 1.6em; }
-.toolkit-wrong, .toolkit-failed { color: var(--jp-error-color1, #b00020); font-weight: 600; }
-.toolkit-tabs .widget-toggle-buttons { flex-flow: row wrap; }
-.toolkit-table { overflow-x: auto; max-height: 30em; }
-.toolkit-table .widget-html-content { line-height: 1.4; }
-.toolkit-table table { font-size: 85%; font-variant-numeric: tabular-nums; border-collapse: collapse; }
-.toolkit-table th, .toolkit-table td { padding: 1px 8px; text-align: right; white-space: nowrap; }
-</style>"""
 
 _remembered: dict[tuple[str, ...], tuple[dict[str, Any], dict[str, Any]]] = {}
 """The choices last made for the same captures, and what was asked for then: a cell that is run again keeps them."""
@@ -136,7 +123,8 @@ class Explorer:
     state
         What is chosen (`toolkit.widgets.state.State`): setting one of its traits changes the view.
     result
-        What is shown (`toolkit.widgets.compute.Result`), or None where nothing matches.
+        What is shown (`toolkit.widgets.compute.Result`), or None where nothing matches. While long work runs, and after
+        it was cancelled, it belongs to earlier choices: those in ``result.choices``.
     widget
         What a notebook shows.
     """
@@ -149,9 +137,9 @@ class Explorer:
         self.result: Result | None = None
         self._computer = Computer(self.captures)
         self._pictures = Pictures()
-        self._worker: Worker[Result] = Worker(self._show, self._failed, self._progress)
+        self._worker: Worker[Result] = Worker(self._guarded(self._show), self._not_computed, self._progress)
         self._build()
-        self.state.observe(self._guarded(self._changed), list(NAMES))
+        self.state.observe(self._guarded(lambda change: self._update()), list(NAMES))
         self._update()
 
     # What the next cell wants
@@ -159,23 +147,22 @@ class Explorer:
     @property
     def features(self) -> dict[str, pd.DataFrame]:
         """Feature tables of the captures compared, by label, as the choices have them now."""
-        choices = self.state.choices()
-        tables = self._computer.result(type(choices)(**{**vars(choices), "tab": "features"})).tables
+        tables = self._now("features").tables
         assert tables is not None
         return tables
 
     @property
     def clusters(self) -> LengthClusters:
         """Length clusters, as the choices have them now."""
-        choices = self.state.choices()
-        clusters = self._computer.result(type(choices)(**{**vars(choices), "tab": "lengths"})).clusters
+        clusters = self._now("lengths").clusters
         assert clusters is not None
         return clusters
 
     @property
     def selection(self) -> Trace:
         """The packets that the choices select."""
-        return self._computer.selection(self.state.choices(), self.state.label)
+        choices = self.state.choices()
+        return self._worker.at_once(lambda: self._computer.selection(choices, choices.label))
 
     @property
     def figure(self) -> Figure:
@@ -184,7 +171,9 @@ class Explorer:
 
     def to_code(self) -> str:
         """Give the few lines that give this view without widgets."""
-        return to_code(self.state.choices(), self.captures)
+        choices = self.state.choices()
+        shown = self.result is not None and self.result.choices == choices
+        return to_code(choices, self.captures, self.result.without if self.result is not None and shown else ())
 
     def save_figure(
         self, name: str, *, venue: Venue = "usenix", columns: Columns = 2, folder: str | Path = "figures"
@@ -194,32 +183,25 @@ class Explorer:
         Raises
         ------
         ToolkitError
-            If nothing is shown, or a table only.
+            If nothing is shown, or a table only, or not what is chosen.
         """
-        result = self._shown()
-        if result.choices.tab in WITHOUT:
-            raise ToolkitError(f"the tab {result.choices.tab!r} has no picture")
-        width, height = SIZES.get(result.choices.tab, SIZE)
-        with paper(venue, columns):
-            figure = Figure(figsize=(paper_width(venue, columns), paper_width(venue, columns) * height / width))
-            draw(result, figure)
-            params = {"call": to_code(result.choices, self.captures), **vars(result.choices)}
-            labels = result.tables or [result.choices.label]
-            traces = [self.captures[label] for label in labels]
-            return save_figure(figure, name, data=result.frames(), params=params, traces=traces, folder=folder)
+        return write_figure(self, self._shown(), name, venue, columns, folder)
 
     def save_table(self, path: str | Path) -> Path:
-        """Write what is shown as CSV or Parquet, by the ending of `path`; several tables one after the other."""
-        frames = self._shown().frames()
-        name = {"features": "features", "packets": "packets", "lengths": "clusters"}.get(self._shown().choices.tab)
-        parts = {label: table for label, table in frames.items() if name is None or label.startswith(name)}
-        write_table(next(iter(parts.values())) if len(parts) == 1 else pd.concat(parts, names=["table"]), path)
+        """Write what is shown as CSV or Parquet, by the ending of `path`; of the packets all, not only the page.
+
+        Raises
+        ------
+        ToolkitError
+            If nothing is shown, or not what is chosen.
+        """
+        result = self._shown()
+        write_table(self.selection.packets if result.page is not None else table_to_save(result), path)
         return Path(path)
 
     def save_state(self, path: str | Path) -> Path:
         """Write the choices as JSON."""
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(self.state.to_json(), encoding="utf-8")
+        write_state(self.state, Path(path))
         return Path(path)
 
     def load_state(self, path: str | Path) -> None:
@@ -230,156 +212,145 @@ class Explorer:
         ToolkitError
             If it is not JSON, or holds what cannot be chosen here; then nothing is changed.
         """
-        try:
-            choices = json.loads(Path(path).read_text(encoding="utf-8"))
-            if not isinstance(choices, dict):
-                raise ValueError("it holds no choices")
-            State(self.captures, **{name: tuple(v) if isinstance(v, list) else v for name, v in choices.items()})
-        except (OSError, ValueError, TypeError, t.TraitError) as error:
-            raise ToolkitError(f"{path}: {error}") from error
-        self.state.set(choices)
+        self.state.set(read_state(self.state, Path(path)))
+
+    def _now(self, tab: str) -> Result:
+        choices = replace(self.state.choices(), tab=tab)
+        return self._worker.at_once(lambda: self._computer.result(choices))
 
     def _shown(self) -> Result:
         if self.result is None:
             raise ToolkitError("nothing is shown: no packets match")
+        if self.result.choices != self.state.choices():
+            raise ToolkitError("what is shown belongs to earlier choices: wait for it, or choose 'Compute'")
         return self.result
 
     # What one sees
 
     def _build(self) -> None:
-        state = self.state
-        self.label = controls.tied(
-            state, "label",
-            w.Dropdown(options=list(self.captures), description="Capture", style=controls.WIDE, layout=controls.FULL),
-        )  # fmt: skip
-        self.compared = controls.tied(
-            state, "compared",
-            w.SelectMultiple(
-                options=list(self.captures), rows=min(len(self.captures), 5), description="Compared",
-                style=controls.WIDE, layout=controls.FULL,
-            ),
-        )  # fmt: skip
-        guard = self._guarded
+        state, guard = self.state, self._guarded
         self.clients = controls.Hosts(state, "clients", lambda: self.captures[state.label], guard, "10.0.0.0/24")
         self.targets = controls.Hosts(state, "targets", lambda: self.captures[state.label], guard, "empty: all")
-        self.clients.box.add_class("toolkit-clients")
-        self.targets.box.add_class("toolkit-targets")
+        self.protocol = controls.protocol_control(state, guard)
+        self.choosing = controls.capture_controls(state, guard)
         longest = max(trace.duration.total_seconds() for trace in self.captures.values())
-        self.protocol = controls.protocol_control(state)
-        several = [self.compared] if len(self.captures) > 1 else []
-        choose = w.VBox(
-            [self.label, *several, self.clients.box, self.protocol, *controls.time_controls(state, longest)]
+        self.time = controls.time_controls(state, longest, guard)
+        self.when = PictureWidget(kind="toolkit-when")
+        self.tuning = controls.tuning(state, guard)
+        self.keep = Keeping(self)
+        side = w.VBox(
+            [
+                controls.section(
+                    "Choose",
+                    [*self.choosing, self.clients.box, self.protocol, self.when, *self.time],
+                    opened=True,
+                ),
+                controls.section("Targets", [self.targets.box]),
+                controls.section("Tune", self.tuning, opened=True),
+                controls.section("Keep", self.keep.parts),
+            ]
         )
-        self.tuning = controls.tuning(state)
-        self.keep = self._keeping()
-        side = w.Accordion(
-            [choose, w.VBox(self.tuning), self.targets.box, self.keep],
-            titles=("Choose", "Tune", "Targets", "Keep"), selected_index=0,
-        )  # fmt: skip
-        self.tabs = controls.tied(
-            state, "tab",
-            w.ToggleButtons(options=[(name.capitalize(), name) for name in TABS], layout=controls.FULL,
-                            style={"button_width": "auto"}),
-        )  # fmt: skip
-        self.tabs.add_class("toolkit-tabs")
-        self.status = w.HTML()
-        self.status.add_class("toolkit-status")
+        self.tabs = controls.tied(state, "tab", Tabs(options=list(TABS)), guard)
+        self.status, self.said = Message(), Message()
         self.picture = PictureWidget()
         self.picture.observe(guard(self._clicked), "clicked")
         self.table = w.HTML()
         self.table.add_class("toolkit-table")
-        self.step = w.IntProgress(min=0, max=10, layout=w.Layout(display="none"))
-        self.cancel = w.Button(description="Cancel", layout=w.Layout(display="none", width="auto"))
-        self.cancel.on_click(guard(lambda button: self._cancelled()))
-        self.back = w.Button(description="Earlier", layout=w.Layout(width="auto"))
-        self.forth = w.Button(description="Later", layout=w.Layout(width="auto"))
-        self.back.on_click(guard(lambda button: setattr(state, "page", max(state.page - 1, 0))))
-        self.forth.on_click(guard(lambda button: setattr(state, "page", state.page + 1)))
-        self.pages = w.HBox([self.back, self.forth], layout=w.Layout(display="none"))
-        left, right = (
-            w.VBox([side]),
-            w.VBox([self.tabs, w.HBox([self.status, self.step, self.cancel]), self.picture, self.pages, self.table]),
-        )
-        left.add_class("toolkit-side")
-        right.add_class("toolkit-main")
-        body = w.HBox([left, right], layout=w.Layout(flex_flow="row wrap", align_items="flex-start"))
-        body.add_class("toolkit-explorer")
-        self.widget = w.VBox([w.HTML(_STYLE), body])
+        self.step = w.IntProgress(min=0, layout=w.Layout(display="none", width="8em", flex="0 0 auto"))
+        self.cancel = w.Button(layout=w.Layout(display="none", width="auto", flex="0 0 auto"))
+        self.cancel.on_click(guard(self._cancelled))
+        self.pages = self._paging()
+        status = w.HBox([self.status, self.step, self.cancel], layout=w.Layout(align_items="flex-start"))
+        status.add_class("toolkit-status")
+        self.main = w.VBox([self.tabs, status, self.said, self.picture, self.pages])
+        self.main.add_class("toolkit-main")
+        side.add_class("toolkit-side")
+        self.body = w.Box([self.main, side, self.table, Manners()])
+        self.body.add_class("toolkit-explorer")
+        self.widget = w.VBox([w.HTML(STYLE), self.body])
+        self.widget.add_class("toolkit-page")
 
-    def _keeping(self) -> Any:
-        """Give the controls that take what is shown out of the notebook."""
-        guard, wide, full = self._guarded, controls.WIDE, controls.FULL
-        self.code = w.Textarea(rows=9, description="Code", disabled=False, style=wide, layout=full)
-        self.copy = CopyButton()
-        name = w.Text(value="view", description="Name", style=wide, layout=full)
-        venue = w.Dropdown(options=list(WIDTHS), description="Venue", style=wide, layout=full)
-        columns = w.Dropdown(options=[1, 2], value=2, description="Columns", style=wide, layout=full)
-        ending = w.Dropdown(options=list(TABLE_SUFFIXES), description="Table as", style=wide, layout=full)
-        figure = w.Button(description="Save figure")
-        table = w.Button(description="Save table")
-        state = w.Button(description="Save state")
-        load = w.Button(description="Load state")
-        self.name = name
-        figure.on_click(
-            guard(
-                lambda button: self._say_written(self.save_figure(name.value, venue=venue.value, columns=columns.value))
-            )
-        )
-        table.on_click(guard(lambda button: self._say_written(self.save_table(f"{name.value}{ending.value}"))))
-        state.on_click(guard(lambda button: self._say_written(self.save_state(f"{name.value}.state.json"))))
-        load.on_click(guard(lambda button: self.load_state(f"{name.value}.state.json")))
-        buttons = w.HBox([figure, table, state, load], layout=w.Layout(flex_flow="row wrap"))
-        return w.VBox([self.code, self.copy, name, venue, columns, ending, buttons])
+    def _paging(self) -> Any:
+        """Give the buttons of the pages of packets."""
+
+        def button(words: str, page: Callable[[int, int], int]) -> w.Button:
+            made = w.Button(description=words, layout=w.Layout(width="auto"))
+
+            def go(_: Any) -> None:
+                if self.result is not None:
+                    last = self.result.pages - 1
+                    self.state.page = min(max(page(min(self.state.page, last), last), 0), last)
+
+            made.on_click(self._guarded(go))
+            return made
+
+        self.first = button("First", lambda page, last: 0)
+        self.back = button("Earlier", lambda page, last: page - 1)
+        self.forth = button("Later", lambda page, last: page + 1)
+        self.last = button("Last", lambda page, last: last)
+        return w.HBox([self.first, self.back, self.forth, self.last], layout=w.Layout(display="none"))
 
     def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
-        """Show what goes wrong in a callback in the status line: else nobody would see it."""
+        """Show what goes wrong in a callback: else nobody would see it."""
 
         @functools.wraps(callback)
         def guarded(*arguments: Any) -> None:
             try:
                 callback(*arguments)
-            except (ToolkitError, NothingMatchesError, t.TraitError, ValueError, OSError) as error:
-                self._failed(error)
             except Exception as error:
-                _log.exception("the explorer failed")
-                self._failed(error)
+                self.said.say(_words(error), wrong=True)
 
         return guarded
-
-    def _changed(self, change: Any) -> None:
-        self._update()
 
     def _update(self) -> None:
         choices = self.state.choices()
         packets = sum(len(trace) for trace in self.captures.values())
         long = packets > LONG and not self._computer.is_quick(choices)
-        self.picture.stale = True
+        self._set_stale(True)
+        self.said.say("")
+        self.keep.show(None, to_code(choices, self.captures))
         if long:
+            self.step.max, self.step.value = self._computer.steps(choices), 0
+            self.cancel.description = "Cancel"
             self.step.layout.display = self.cancel.layout.display = ""
-            self.step.value = 0
-            self._say("computing …")
+            self.status.say("computing …")
         self._worker.run(lambda step: self._computer.result(choices, step), long=long)
+
+    def _set_stale(self, stale: bool) -> None:
+        """Show pale what belongs to earlier choices."""
+        for part in (self.main, self.table):
+            (part.add_class if stale else part.remove_class)("toolkit-stale")
 
     def _progress(self, what: str) -> None:
         self.step.value = min(self.step.value + 1, self.step.max - 1)
-        self._say(f"computing: {what} …")
+        self.status.say(f"computing: {what} …")
 
-    def _cancelled(self) -> None:
+    def _cancelled(self, button: Any) -> None:
+        if self.cancel.description != "Cancel":
+            self._update()
+            return
         self._worker.cancel()
-        self.step.layout.display = self.cancel.layout.display = "none"
-        self._say("cancelled; what is shown belongs to earlier choices", wrong=True)
+        self.step.layout.display = "none"
+        self.cancel.description = "Compute"
+        self.status.say("cancelled: what is shown belongs to earlier choices", wrong=True)
 
     def _show(self, result: Result) -> None:
-        self.result = result
         choices = result.choices
         self.step.layout.display = self.cancel.layout.display = "none"
-        picture = b"" if choices.tab in WITHOUT else self._pictures.png(result)
+        picture = self._pictures.png(result) if result.has_picture else b""
+        self.result = result
         self.picture.show(picture, self._description(result))
-        self.picture.stale = False
-        self.table.value = _table(result)
+        self.picture.clickable = choices.tab == "bandwidth"
+        self.table.value = table_of(result)
+        self.when.show(self._pictures.time(self.captures[choices.label], choices), "packets over time")
+        (self.body.remove_class if picture else self.body.add_class)("toolkit-no-picture")
         self.pages.layout.display = "" if choices.tab == "packets" else "none"
-        self.code.value = self.copy.text = to_code(choices, self.captures)
-        self._say(f"{choices.label}: {result.packets:,} packets; {result.note}")
+        page = min(choices.page, result.pages - 1)
+        self.first.disabled = self.back.disabled = page == 0
+        self.last.disabled = self.forth.disabled = page == result.pages - 1
+        self.keep.show(result, self.to_code())
+        self.status.say(f"{choices.label}: {result.packets:,} packets; {result.note}")
+        self._set_stale(False)
 
     def _description(self, result: Result) -> str:
         choices = result.choices
@@ -388,30 +359,23 @@ class Explorer:
             f"{result.note}"
         )
 
-    def _failed(self, error: Exception) -> None:
+    def _not_computed(self, error: Exception) -> None:
+        """Say why there is nothing to show; what is still there belongs to earlier choices."""
         self.step.layout.display = self.cancel.layout.display = "none"
         if isinstance(error, NothingMatchesError):
             self.result = None
             self.picture.show(b"", "no packets match")
-            self.picture.stale = False
             self.table.value = ""
-        words = str(error) or type(error).__name__
-        known = isinstance(error, ToolkitError | ValueError | OSError | t.TraitError)
-        self._say(words if known else f"{type(error).__name__}: {words}", wrong=True)
-
-    def _say(self, words: str, *, wrong: bool = False) -> None:
-        kind = "toolkit-failed" if wrong else "toolkit-said"
-        self.status.value = f"<span class='{kind}' role='status'>{html.escape(words)}</span>"
-
-    def _say_written(self, path: Path) -> None:
-        self._say(f"written: {path}")
+            self.pages.layout.display = "none"
+            self._set_stale(False)
+        self.status.say(_words(error), wrong=True)
 
     def _clicked(self, change: Any) -> None:
         if self.state.tab != "bandwidth" or not change["new"]:
             return
         place = self._pictures.place_of(float(change["new"][0]), float(change["new"][1]))
         if place is not None:
-            self.state.bandwidth = min(max(float(f"{place[0]:.3g}"), 0.5), 100.0)
+            self.state.bandwidth = min(max(float(f"{place[0]:.3g}"), LEAST_BANDWIDTH), MOST_BANDWIDTH)
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return self.widget._repr_mimebundle_(**options)
@@ -420,24 +384,10 @@ class Explorer:
         return f"<Explorer of {', '.join(self.captures)}>"
 
 
-def _table(result: Result) -> str:
-    """Give what is shown as an HTML table."""
-    tab = result.choices.tab
-    if result.clusters is not None:
-        return _html(result.clusters.to_frame().head(20))
-    if result.page is not None:
-        return _html(result.page)
-    if result.health is not None:
-        return _html(result.health)
-    if result.windows is not None:
-        return _html(result.windows)
-    if result.comparison is not None:
-        return _html(result.comparison.distances.head(20))
-    if tab == "features" and result.tables is not None:
-        return _html(next(iter(result.tables.values())).head(20))
-    return ""
-
-
-def _html(table: pd.DataFrame) -> str:
-    written: str = table.to_html(border=0, float_format="{:,.3f}".format)
-    return written
+def _words(error: Exception) -> str:
+    """Say what went wrong; what is not the user's doing is logged with its traceback as well."""
+    words = str(error) or type(error).__name__
+    if isinstance(error, ToolkitError | ValueError | OSError | t.TraitError):
+        return words
+    _log.error("the explorer failed", exc_info=error)
+    return f"{type(error).__name__}: {words}"

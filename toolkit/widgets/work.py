@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+V = TypeVar("V")
 Step = Callable[[str], None]
 
 
@@ -49,6 +50,11 @@ class Worker(Generic[T]):
     def cancel(self) -> None:
         """Drop the work that runs: it ends at its next step, and what comes out is not shown."""
         self._asked += 1
+
+    def at_once(self, work: Callable[[], V]) -> V:
+        """Do something now that must not run beside other work; what runs is waited for."""
+        with self._lock:
+            return work()
 
     def run(self, work: Callable[[Step], T], *, long: bool) -> None:
         """Run work; what ran before is dropped.
