@@ -19,9 +19,9 @@ from PIL import Image
 import toolkit
 from toolkit.widgets import view
 from toolkit.widgets.compute import PAGE, Computer
-from toolkit.widgets.result import NothingMatchesError
 from toolkit.widgets.controls import host_options
 from toolkit.widgets.pictures import Pictures
+from toolkit.widgets.result import NothingMatchesError
 from toolkit.widgets.state import NAMES, TABS, Choices, State, networks_of
 from toolkit.widgets.view import Explorer, explore
 from toolkit.widgets.work import CancelledError, Worker

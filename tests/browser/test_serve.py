@@ -51,6 +51,8 @@ class Started:
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
             )
         self.url = self._find_url()
+        if arguments[0] == "lab":  # it prints its address before it listens there, and before it heeds a signal
+            wait_until(lambda: listening([self.process.pid]) != set(), 30)
 
     def _find_url(self) -> str:
         pattern = re.compile(rf"http://127\.0\.0\.1:{self.port}/\S*\?token=\S+")
@@ -226,7 +228,7 @@ class TestApp:
         page.goto(app.url, wait_until="commit")
         picture = page.locator("img.toolkit-picture")
         expect(picture).to_have_attribute("alt", re.compile(f"^lengths of obfs4, clients {CHOSEN},"), timeout=60_000)
-        page.get_by_role("button", name="Entropy", exact=True).click()
+        page.get_by_role("tab", name="Entropy", exact=True).click()
         expect(picture).to_have_attribute("alt", re.compile("^entropy of obfs4"))
         first = app.kernels()
         assert len(first) == 1
@@ -247,6 +249,13 @@ class TestApp:
         assert "<title>a'\"&lt;b&gt;{{7*7}}\\ $(id).pcap – toolkit</title>" in text
         assert "application/vnd.jupyter.widget-view+json" in text
         assert "toolkit-failed" not in text
+
+    def test_several_captures(self, start: Callable[..., Started], page: Any, expect: Any) -> None:
+        app = start("app", str(OBFS4), str(toolkit.example("https").path))
+        page.goto(app.url, wait_until="commit")
+        compared = page.get_by_label("Compared with").locator("option")
+        expect(compared).to_have_text(["https"], timeout=60_000)
+        assert page.title() == "obfs4.pcap, https.pcap – toolkit"
 
     def test_a_configuration_in_the_folder_opens_nothing(self, start: Callable[..., Started], tmp_path: Path) -> None:
         work = tmp_path / "work"
@@ -276,8 +285,6 @@ class TestLab:
         notebook = lab.folder / "explore-obfs4.ipynb"
         assert sources(notebook) == ["import toolkit", f"toolkit.explore({str(OBFS4)!r})"]
         assert notebook.name in lab.url
-        # JupyterLab says where it will be before it listens there
-        wait_until(lambda: listening([lab.process.pid]) != set(), 30)
         assert listening([lab.process.pid]) == {("127.0.0.1", lab.port)}
         status, text = fetch(lab.url)
         assert status == 200
@@ -295,6 +302,16 @@ class TestLab:
         assert lab.kernels() == kernels  # it can be opened again: what was computed is kept
         assert lab.end() == 0
         wait_until(lambda: gone(kernels[0]), 5)
+
+    def test_several_captures(self, start: Callable[..., Started], tmp_path: Path) -> None:
+        folder = tmp_path / "notes"
+        folder.mkdir()
+        for name in ("one.pcap", "two's.pcap"):
+            shutil.copy(OBFS4, folder / name)
+        lab = start("lab", "../notes/one.pcap", "../notes/two's.pcap", "--folder", "../notes", *root())
+        call = """toolkit.explore(['one.pcap', "two's.pcap"])"""
+        assert sources(folder / "explore-one.ipynb") == ["import toolkit", call]
+        assert lab.end() == 0
 
     def test_a_notebook_that_is_there_stays(self, start: Callable[..., Started], tmp_path: Path) -> None:
         folder = tmp_path / "notes"

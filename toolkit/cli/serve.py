@@ -23,7 +23,7 @@ NO_BROWSER = click.option("--no-browser", is_flag=True, help="Open no browser, o
 
 
 @click.command(context_settings=CONTEXT)
-@click.argument("file", type=click.Path(), required=False)
+@click.argument("files", type=click.Path(), nargs=-1)
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -33,21 +33,22 @@ NO_BROWSER = click.option("--no-browser", is_flag=True, help="Open no browser, o
 @PORT
 @NO_BROWSER
 @click.option("--allow-root", is_flag=True, help="Let JupyterLab run as root, which it refuses by itself.")
-def lab(file: str | None, folder: Path, port: int | None, no_browser: bool, allow_root: bool) -> None:
-    """Explore a capture in JupyterLab, in a notebook of its own; without FILE a packaged one.
+def lab(files: tuple[str, ...], folder: Path, port: int | None, no_browser: bool, allow_root: bool) -> None:
+    """Explore captures in JupyterLab, in a notebook of their own; without FILES a packaged one.
 
-    The notebook is explore-NAME.ipynb. One that is there already is opened as it is.
+    The notebook is explore-NAME.ipynb, by the first of them. One that is there already is opened as it is.
 
     \b
     toolkit lab trace.pcap
+    toolkit lab obfs4.pcap https.pcap
     toolkit lab trace.pcap --folder notes --port 8889 --no-browser
     """
     _need("jupyterlab", "JupyterLab", "notebooks")
     with errors():
-        capture = _capture(file)
+        captures = [_capture(file) for file in files]
         folder.mkdir(parents=True, exist_ok=True)
         folder = folder.resolve()
-        notebook = _notebook(folder, capture)
+        notebook = _notebook(folder, captures)
     command = [sys.executable, "-P", "-m", "jupyterlab", f"--ServerApp.root_dir={folder}"]
     # not as an argument: the address that is printed would lead to an empty JupyterLab
     command += [f"--LabApp.default_url=/lab/tree/{quote(notebook.name)}"]
@@ -59,12 +60,12 @@ def lab(file: str | None, folder: Path, port: int | None, no_browser: bool, allo
 
 
 @click.command(context_settings=CONTEXT)
-@click.argument("file", type=click.Path(), required=False)
+@click.argument("files", type=click.Path(), nargs=-1)
 @client_option(required=False)
 @PORT
 @NO_BROWSER
-def app(file: str | None, clients: list[Network], port: int | None, no_browser: bool) -> None:
-    """Explore a capture on a page of its own, without code; without FILE a packaged one.
+def app(files: tuple[str, ...], clients: list[Network], port: int | None, no_browser: bool) -> None:
+    """Explore captures on a page of their own, without code; without FILES a packaged one.
 
     The page is served on this machine only, to those who have the address with its token, and needs no internet.
     Ctrl-C ends it.
@@ -74,19 +75,19 @@ def app(file: str | None, clients: list[Network], port: int | None, no_browser: 
     """
     _need("voila", "Voila", "app")
     with errors():
-        capture = _capture(file)
-    from toolkit.voila import CLIENTS_VARIABLE, FILE_VARIABLE
+        captures = [_capture(file) for file in files]
+    from toolkit.voila import CAPTURES_VARIABLE, CLIENTS_VARIABLE
     from toolkit.voila.server import NOTEBOOK, serve
 
     for variable, value in (
-        (FILE_VARIABLE, "" if capture is None else str(capture)),
+        (CAPTURES_VARIABLE, json.dumps([str(capture) for capture in captures])),
         (CLIENTS_VARIABLE, ",".join(map(str, clients))),
     ):
         os.environ[variable] = value
     serve(
         NOTEBOOK,
         port=port,
-        title=f"{SAMPLE if capture is None else capture.name} – toolkit",
+        title=f"{', '.join(capture.name for capture in captures) or SAMPLE} – toolkit",
         announce=lambda url: click.echo(f"{url}\nCtrl-C ends it"),
         browser=not no_browser,
     )
@@ -97,10 +98,8 @@ def _need(module: str, name: str, extra: str) -> None:
         raise click.ClickException(f"{name} is not installed: pip install 'traffic-toolkit[{extra}]'")
 
 
-def _capture(file: str | None) -> Path | None:
-    """Find the capture, so that a wrong name is told here and not in a browser; it is read by the notebook."""
-    if file is None:
-        return None
+def _capture(file: str) -> Path:
+    """Find a capture, so that a wrong name is told here and not in a browser; it is read by the notebook."""
     path = Path(os.path.abspath(file))  # not resolved: the explorer calls it what its owner does
     if not path.is_file():
         raise CaptureError(file, "a capture file", "a directory" if path.is_dir() else "no such file")
@@ -108,16 +107,14 @@ def _capture(file: str | None) -> Path | None:
         return path
 
 
-def _notebook(folder: Path, capture: Path | None) -> Path:
+def _notebook(folder: Path, captures: list[Path]) -> Path:
     """Write the notebook, or find the one there is."""
-    if capture is None:
-        name, shown = SAMPLE, SAMPLE
-        call = f"toolkit.explore(toolkit.load_example({SAMPLE!r}))"
-    else:
-        name = capture.name.split(".")[0] or "capture"
-        # a folder with the capture in it can be moved
-        shown = str(capture.relative_to(folder) if capture.is_relative_to(folder) else capture)
-        call = f"toolkit.explore({shown!r})"  # repr and no quotes of one's own: a name may hold anything
+    # a folder with the captures in it can be moved
+    shown = [str(each.relative_to(folder) if each.is_relative_to(folder) else each) for each in captures]
+    # repr and no quotes of one's own: a name may hold anything
+    what = repr(shown[0] if len(shown) == 1 else shown) if shown else f"toolkit.load_example({SAMPLE!r})"
+    call = f"toolkit.explore({what})"
+    name = (captures[0].name.split(".")[0] or "capture") if captures else SAMPLE
     path = folder / f"explore-{name}.ipynb"
     text = json.dumps(
         {
@@ -134,8 +131,10 @@ def _notebook(folder: Path, capture: Path | None) -> Path:
         click.echo(f"wrote {path}: Run > Run All Cells")
     except FileExistsError:
         click.echo(f"{path} is there already, and is opened as it is")
-        if json.dumps(shown)[1:-1] not in path.read_text("utf-8", errors="replace"):
-            click.echo(f"warning: {shown} is not in it: give another --folder, or write {call}", err=True)
+        there = path.read_text("utf-8", errors="replace")
+        for each in shown or [SAMPLE]:
+            if json.dumps(each)[1:-1] not in there:
+                click.echo(f"warning: {each} is not in it: give another --folder, or write {call}", err=True)
     sys.stdout.flush()  # before the process becomes another
     return path
 
