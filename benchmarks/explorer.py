@@ -82,12 +82,9 @@ class _Session:
         return float(took)
 
     def show(self, tab: str) -> None:
-        """Show a tab, and the side with the controls of what is measured in it."""
-        self.page.get_by_role("button", name=tab, exact=True).click()
+        """Show a tab."""
+        self.page.get_by_role("tab", name=tab, exact=True).click()
         self.page.locator(f"img.toolkit-picture[alt^={tab.lower()}]").wait_for(timeout=120_000)
-
-    def section(self, name: str) -> None:
-        self.page.locator(".toolkit-side [class*='Collapse-header']", has_text=name).click()
 
 
 @contextmanager
@@ -117,11 +114,9 @@ def _million(browser: Any, server: Server, path: Path, quick: bool) -> Iterator[
     with opened_page(browser) as page:
         session = _Session(page, server, path)
         session.begin()
-        session.section("Tune")
         yield from _bandwidth(session, size, 20 if quick else 120, (100, 200))
         yield _dragged(session, size)
         yield from _windows(session, size, 4 if quick else 12)
-        session.section("Choose")
         yield from _clients(session, size, 4 if quick else 12)
         yield _first_view(session, size, 2 if quick else 5)
         pages.stop_kernels(page)
@@ -132,7 +127,6 @@ def _ten_million(browser: Any, server: Server, path: Path) -> Iterator[Row]:
         page.set_default_timeout(300_000)
         session = _Session(page, server, path)
         session.begin()
-        session.section("Tune")
         yield from _bandwidth(session, "10^7", 120, (None, 200))
         pages.stop_kernels(page)
 
@@ -184,7 +178,7 @@ def _dragged(session: _Session, size: str) -> Row:
 
 def _windows(session: _Session, size: str, repeats: int) -> Iterator[Row]:
     """Type other windows."""
-    box = session.page.get_by_label("Packets", exact=True).locator("visible=true")
+    box = session.page.get_by_label("Packets a window", exact=True)
     for tab in ("Intervals", "Windows", "Features"):
         session.show(tab)
         values = []

@@ -9,6 +9,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ import traitlets as t
 from PIL import Image
 
 import toolkit
-from toolkit.widgets import view
+from toolkit.widgets import controls, view
 from toolkit.widgets.compute import PAGE, Computer
 from toolkit.widgets.controls import host_options
 from toolkit.widgets.pictures import Pictures
@@ -162,7 +163,7 @@ def test_what_is_selected(traces: dict[str, toolkit.Trace]) -> None:
     for nothing in ({"protocol": "udp"}, {"targets": ("192.0.2.1",)}, {"start": 1e6}):
         with pytest.raises(NothingMatchesError, match=r"none meets .*; the busiest hosts are 10\.77\."):
             packets(**nothing)
-    with pytest.raises(NothingMatchesError, match="no packets match"):
+    with pytest.raises(NothingMatchesError, match="no client is chosen in https; the busiest hosts are"):
         computer.selection(Choices("https", ("https",), ()), "https")
 
 
@@ -400,6 +401,103 @@ def test_a_list_of_hosts_has_an_end_but_the_search_finds_all(traces: dict[str, t
     assert [value for _, value in host_options(trace.top_hosts(trace.host_count), rare)] == [rare]
 
 
+# Wrong input
+
+
+def control(explorer: Explorer, description: str) -> Any:
+    parts = [*explorer.tuning, *explorer.time, explorer.protocol, *explorer.choosing]
+    return next(part for part in parts if getattr(part, "description", "") == description)
+
+
+@pytest.mark.parametrize(
+    ("description", "value", "message"),
+    [
+        ("Bandwidth (bytes)", 1000.0, "the bandwidth must be from 0.5 to 100 bytes, got 1000.0"),
+        ("Bandwidth (bytes)", float("nan"), "the bandwidth must be from 0.5 to 100 bytes, got nan"),
+        ("Longest (bytes)", 0, "max_length must be from 1 to 1,048,576, got 0"),
+        ("Clusters coloured", 8, "top must be from 0 to 7, got 8"),
+        ("Time window (s)", 0.0, "0s"),
+        ("Time window (s)", -1.0, "-1s"),
+        ("Time window (s)", 1e300, "s"),
+        ("Packets a window", 0, "packet_window must be from 1"),
+        ("from (s)", -1.0, "a time must be in seconds since the first packet, 0 or more, got -1.0"),
+        ("to (s)", 0.0, "the time range must end after it starts"),
+    ],
+)
+def test_what_cannot_be_is_said_and_put_back(explorer: Explorer, description: str, value: Any, message: str) -> None:
+    box = control(explorer, description)
+    before, choices, shown = box.value, explorer.state.choices(), explorer.result
+    box.set_state({"value": value})
+    assert message in explorer.said.text
+    assert explorer.said.wrong
+    assert box.value == before
+    assert explorer.state.choices() == choices
+    assert explorer.result is shown
+    assert not is_stale(explorer)
+    explorer.state.top = 3
+    assert explorer.said.text == ""  # of the last thing done
+
+
+@pytest.mark.parametrize("seconds", [1e-7, 0.001, 1.23456789, 60.0, 1e6])
+def test_time_windows_are_taken_as_they_are_typed(explorer: Explorer, seconds: float) -> None:
+    control(explorer, "Time window (s)").set_state({"value": seconds})
+    assert explorer.said.text == ""
+    assert toolkit.windows.nanoseconds(explorer.state.time_window) == round(seconds * 1e9)
+    assert control(explorer, "Time window (s)").value == pytest.approx(seconds, rel=1e-12)
+
+
+def test_a_time_range_may_lie_where_nothing_is(explorer: Explorer) -> None:
+    slider, first, last = explorer.time
+    last.set_state({"value": 500.0})
+    first.set_state({"value": 400.0})
+    assert (explorer.state.start, explorer.state.stop) == (400, 500)  # nothing is written back by the slider
+    assert "of the 968 of the clients, none meets the time range (400 to 500 s)" in explorer.status.text
+    slider.set_state({"value": [10.0, 20.0]})
+    assert (first.value, last.value, explorer.state.start, explorer.state.stop) == (10, 20, 10, 20)
+    slider.set_state({"value": [0.0, slider.max]})
+    assert (explorer.state.start, explorer.state.stop) == (0, None)
+
+
+def test_what_is_half_typed_stays(explorer: Explorer) -> None:
+    hosts = explorer.clients
+    hosts.networks.set_state({"value": "10.77.0."})
+    assert "must be an address or a network" in hosts.verdict.value
+    hosts.search.set_state({"value": "0.13"})
+    explorer.state.label = "https"
+    assert hosts.networks.value == "10.77.0."
+    hosts.networks.set_state({"value": "10.77.0.13; 10.77.0.11"})
+    assert explorer.state.clients == ("10.77.0.13", "10.77.0.11")
+
+
+def test_a_network_is_taken_when_no_key_comes_for_a_while(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controls, "PAUSE", 0.02)
+    seen: list[tuple[str, ...]] = []
+    explorer.state.observe(lambda change: seen.append(change["new"]), "clients")
+    networks = explorer.clients.networks
+
+    async def type_it() -> None:
+        for text in ("10.77.0.1", "10.77.0.1/", "10.77.0.13"):  # the first is an address
+            networks.set_state({"value": text})
+            await asyncio.sleep(0)
+        while not seen:
+            await asyncio.sleep(0.005)
+
+    asyncio.run(asyncio.wait_for(type_it(), 20))
+    assert seen == [("10.77.0.13",)]
+
+
+def test_hosts_in_a_network_are_chosen_in_the_list(explorer: Explorer) -> None:
+    explorer.state.clients = ("10.77.0.0/24",)
+    assert sorted(explorer.clients.hosts.value) == ["10.77.0.11", "10.77.0.12", "10.77.0.13"]
+    index = [value for _, value in explorer.clients.hosts.options].index("10.77.0.12")
+    explorer.clients.hosts.set_state({"index": [index]})
+    assert explorer.state.clients == ("10.77.0.12",)
+    assert "1 chosen" in explorer.clients.found.value
+
+
+# Nothing that matches
+
+
 def test_nothing_that_matches_is_said_and_nothing_old_is_shown(explorer: Explorer) -> None:
     explorer.clients.networks.set_state({"value": "192.0.2.0/24"})
     assert "no packets match in obfs4; the busiest hosts are 10.77.0.11 (533 packets)" in said(explorer)
@@ -428,6 +526,7 @@ def test_packets_are_paged(explorer: Explorer) -> None:
     explorer.state.tab = "packets"
     assert explorer.picture.png == b""
     assert explorer.pages.layout.display == ""
+    assert [each.disabled for each in (explorer.first, explorer.back, explorer.forth, explorer.last)] == [1, 1, 0, 0]
     explorer.forth.click()
     assert explorer.state.page == 1
     assert explorer.result is not None
@@ -435,9 +534,69 @@ def test_packets_are_paged(explorer: Explorer) -> None:
     explorer.back.click()
     explorer.back.click()
     assert explorer.state.page == 0
+    explorer.last.click()
+    assert explorer.state.page == explorer.result.pages - 1
+    assert explorer.result.page.index[-1] == explorer.result.packets - 1
+    assert [each.disabled for each in (explorer.first, explorer.back, explorer.forth, explorer.last)] == [0, 0, 1, 1]
+    explorer.forth.click()
+    assert explorer.state.page == explorer.result.pages - 1
     explorer.state.page = 10_000
-    last = explorer.result.page.index[-1]
-    assert last == explorer.result.packets - 1
+    assert explorer.result.page.index[-1] == explorer.result.packets - 1
+    explorer.back.click()
+    assert explorer.state.page == explorer.result.pages - 2
+    explorer.state.protocol = "data"
+    assert explorer.state.page == 0  # of other packets, the first page
+    explorer.state.set({"protocol": "tcp", "page": 2})
+    assert explorer.state.page == 2
+    assert State(["a"], clients=("10.0.0.1",), page=3).page == 3
+
+
+# Tables
+
+
+def rows_of(text: str) -> list[list[str]]:
+    """Read the cells of an HTML table."""
+    body = ElementTree.fromstring(text[: text.index("</table>") + 8])
+    return [["".join(cell.itertext()) for cell in row] for row in body.iter("tr")]
+
+
+def test_tables_say_what_they_show(explorer: Explorer) -> None:
+    clusters = explorer.clusters.to_frame()
+    rows = rows_of(explorer.table.value)
+    assert rows[0][:4] == ["cluster", "centre (bytes)", "shortest", "longest"]
+    lengths = [str(clusters[name][0]) for name in ("min_length", "max_length")]
+    assert rows[1][:4] == ["0", f"{clusters['centre'][0]:,.4g}", *lengths]
+    assert rows[1][-1] == f"{clusters['share'][0]:.1%}"
+    assert explorer.table.value.count("toolkit-swatch") == 6
+    assert f"20 of {len(clusters)} rows" in explorer.table.value
+    explorer.state.set({"tab": "packets", "page": 1})
+    rows = rows_of(explorer.table.value)
+    packet = explorer.selection.packets.iloc[PAGE]
+    since = (packet["time"] - explorer.captures["obfs4"].start) / pd.Timedelta("1s")
+    assert rows[1][:4] == [
+        str(PAGE), str(packet["number"]), f"{since:.6f}", f"{packet['src']}:{packet['src_port']}",
+    ]  # fmt: skip
+    assert rows[1][5] == "TCP"
+    assert [row[6] for row in rows[1:]] == [
+        "".join(letter for bit, letter in zip((1, 2, 4, 8, 16), "FSRPA", strict=True) if flags & bit)
+        for flags in explorer.selection.packets["tcp_flags"][PAGE : 2 * PAGE]
+    ]
+    explorer.state.tab = "health"
+    health = explorer.selection.health()
+    rows = rows_of(explorer.table.value)
+    assert len(rows) == 1 + len(health)
+    assert [int(row[1].replace(",", "")) for row in rows[1:]] == sorted((f.count for f in health), reverse=True)
+    explorer.state.tab = "features"
+    before = explorer.result.comparison.distances.copy()  # type: ignore[union-attr]
+    assert rows_of(explorer.table.value)[0][:3] == ["feature", "unit", "distance D"]
+    assert explorer.result.comparison.distances.equals(before)  # type: ignore[union-attr]
+
+
+def test_names_are_text(traces: dict[str, toolkit.Trace]) -> None:
+    label = "<img src=x onerror=alert(1)>"
+    explorer = explore({label: traces["obfs4"], "b": traces["https"]}, clients=CLIENTS, tab="features")
+    assert "<img" not in explorer.table.value
+    assert "&lt;img" in explorer.table.value
 
 
 # What is kept
@@ -502,6 +661,57 @@ def test_the_buttons_write_and_say_so(explorer: Explorer, tmp_path: Path, monkey
     assert "WRONG" in said(explorer)
     buttons["Save figure"].click()
     assert "`name` must be letters, digits" in said(explorer)
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_the_table_of_each_tab_is_written_whole(explorer: Explorer, tab: str, tmp_path: Path) -> None:
+    explorer.state.tab = tab
+    table = pd.read_parquet(explorer.save_table(tmp_path / "table.parquet"))
+    result = explorer.result
+    assert result is not None
+    expected = {
+        "lengths": lambda: result.clusters.to_frame(),
+        "bandwidth": lambda: result.sweep,
+        "intervals": lambda: pd.concat(
+            {label: toolkit.interval_bin_shares(each) for label, each in result.tables.items()}, names=["capture"]
+        ),
+        "entropy": lambda: result.entropy.cells,
+        "windows": lambda: result.windows,
+        "features": lambda: pd.concat(result.tables, names=["capture"]),
+        "packets": lambda: explorer.selection.packets,
+        "health": lambda: result.health.to_frame(),
+    }[tab]()
+    for name in table.select_dtypes("category"):  # of addresses
+        table[name], expected[name] = table[name].astype(str), expected[name].astype(str)
+    pd.testing.assert_frame_equal(table, expected, check_dtype=False, check_index_type=False)
+
+
+def test_a_capture_with_nothing_to_compare_is_named_and_left_out(
+    explorer: Explorer, traces: dict[str, toolkit.Trace]
+) -> None:
+    only = next(host for host in traces["obfs4"].hosts if host not in traces["https"].hosts)
+    explorer.state.set({"clients": (only,), "tab": "features"})
+    result = explorer.result
+    assert result is not None
+    assert (result.without, list(result.tables or ())) == (("https",), ["obfs4"])
+    assert "https has no packets of these" in explorer.status.text
+    names: dict[str, Any] = {}
+    exec(explorer.to_code(), names)
+    assert list(names["shown"]) == ["obfs4"]
+    assert names["shown"]["obfs4"].equals((result.tables or {})["obfs4"])
+    explorer.state.packet_window = 100_000
+    assert "no pair has 100,000 packets within 60s" in explorer.status.text
+    assert explorer.picture.png == b""
+    assert explorer.keep.figure.disabled
+    with pytest.raises(toolkit.ToolkitError, match="there is no picture to save"):
+        explorer.save_figure("x")
+
+
+def test_code_is_that_of_the_choices_also_where_nothing_matches(explorer: Explorer) -> None:
+    explorer.state.clients = ("192.0.2.1",)
+    assert explorer.result is None
+    assert 'clients = ["192.0.2.1"]' in explorer.keep.code.text
+    assert explorer.keep.table.disabled
 
 
 def test_a_cell_that_is_run_again_keeps_what_was_chosen(traces: dict[str, toolkit.Trace], monkeypatch: Any) -> None:
