@@ -191,6 +191,8 @@ class Explorer:
     ) -> Path:
         """Write what is shown as a paper figure, see `toolkit.save_figure`.
 
+        The code in its JSON is that of `to_code`, but names captures without their folders.
+
         Raises
         ------
         ToolkitError
@@ -203,7 +205,7 @@ class Explorer:
         with paper(venue, columns):
             figure = Figure(figsize=(paper_width(venue, columns), paper_width(venue, columns) * height / width))
             draw(result, figure)
-            params = {"call": to_code(result.choices, self.captures), **vars(result.choices)}
+            params = {"call": to_code(result.choices, self.captures, folders=False), **vars(result.choices)}
             labels = result.tables or [result.choices.label]
             traces = [self.captures[label] for label in labels]
             return save_figure(figure, name, data=result.frames(), params=params, traces=traces, folder=folder)
