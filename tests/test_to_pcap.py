@@ -303,8 +303,4 @@ def test_tshark_reads_a_mixture_from_before_1970(tmp_path: Path) -> None:
     # tshark up to 4.0 writes the whole second before, and the nanoseconds since
     written = [["-0.000000001", "-1.999999999"], ["-4.999999999", "-5.000000001"], ["1700000000.000000000"]]
     assert all(row[0] in ways for row, ways in zip(rows, written, strict=True))
-    assert [row[1:] for row in rows] == [
-        ["0", "eth:ethertype:ip:tcp"],
-        ["1", "raw:ip:tcp"],
-        ["2", "sll:ethertype:ip:tcp"],
-    ]
+    assert [[number, layers.split(":")[0]] for _, number, layers in rows] == [["0", "eth"], ["1", "raw"], ["2", "sll"]]

@@ -215,6 +215,8 @@ class Explorer:
         frames = self._shown().frames()
         name = {"features": "features", "packets": "packets", "lengths": "clusters"}.get(self._shown().choices.tab)
         parts = {label: table for label, table in frames.items() if name is None or label.startswith(name)}
+        if len({table.index.nlevels for table in parts.values()}) > 1:  # one below the other they need the same index
+            parts = {label: table.reset_index() for label, table in parts.items()}
         write_table(next(iter(parts.values())) if len(parts) == 1 else pd.concat(parts, names=["table"]), path)
         return Path(path)
 
