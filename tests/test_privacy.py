@@ -37,6 +37,7 @@ from toolkit.capture.beside import table_path
 from toolkit.cli import main
 from toolkit.columns import PARTIAL_CHECKSUM, Columns
 from toolkit.cryptopan import pseudonyms
+from toolkit.entropy import entropy_of
 from toolkit.hosts import Hosts
 
 KEY = bytes(range(32))
@@ -228,7 +229,7 @@ def test_everything_else_is_the_same() -> None:
     assert same.duration == trace.duration
 
 
-def test_what_is_selected_joined_or_moved_keeps_its_entropy() -> None:
+def test_what_is_selected_joined_or_moved_keeps_its_entropy(tmp_path: Path) -> None:
     trace, same = toolkit.load_example("obfs4"), public("obfs4")
     entropy = toolkit.payload_entropy(trace)
     assert toolkit.payload_entropy(same[::-2]).tolist() == entropy[::-2].tolist()
@@ -238,10 +239,16 @@ def test_what_is_selected_joined_or_moved_keeps_its_entropy() -> None:
     both = toolkit.concat([same, trace, toolkit.synchronise(same, "2020-01-01")])
     assert toolkit.payload_entropy(both).tolist() == [*entropy, *entropy, *entropy]
     assert toolkit.concat([trace, trace]).kept_entropy is None
+    hosts = np.arange(trace.host_count) == 0
+    for protocol in (6, 17, -1):
+        assert entropy_of(same, hosts, protocol).tolist() == entropy_of(trace, hosts, protocol).tolist()
     again = toolkit.anonymise(same, key=KEY[::-1])
     assert toolkit.payload_entropy(again).tolist() == entropy.tolist()
     twice = toolkit.anonymise(toolkit.concat([same, trace]), key=KEY, keep_payload=True)
     assert toolkit.payload_entropy(twice).tolist() == [*entropy, *entropy]
+    path = toolkit.write_anonymised(toolkit.concat([same, trace]), tmp_path / "x.pcap", key=KEY, keep_payload=True)
+    assert toolkit.payload_entropy(toolkit.read(path)).tolist() == [*entropy, *entropy]
+    assert toolkit.anonymise(trace, key=KEY, keep_payload=True).kept_entropy is None
 
 
 def test_health_is_the_same_but_for_what_the_documentation_names() -> None:
@@ -350,6 +357,61 @@ def test_a_packet_is_what_the_writer_makes_of_it(
     assert same.payload_places()[0][0].tobytes() == expected
 
 
+def frame(packet: bytes, *, keep: bool = False, size: int | None = None) -> bytes:
+    """Anonymise one packet, of which `size` bytes were captured."""
+    trace = read(writer.pcap([Frame(packet[:size], START, len(packet))], linktype=101))
+    return toolkit.anonymise(trace, key=KEY, keep_payload=keep).payload_places()[0][0].tobytes()
+
+
+NEW = tuple(mapped(list(ENDS[4])))
+
+
+def test_checksums_that_cannot_be_known_are_0() -> None:
+    for keep in (False, True):
+        assert frame(sent_tcp(b"abc", more=True, checksum="right").packet, keep=keep)[36:38] == b"\0\0"
+        assert frame(sent_udp(b"abc", more=True, checksum="right").packet, keep=keep)[26:28] == b"\0\0"
+    cut = sent_tcp(b"abcdef").packet
+    assert frame(cut, keep=True, size=43)[36:38] == b"\0\0"
+    # zeros that were cut off are known to be zeros
+    assert (
+        frame(cut, size=43)
+        == writer.ipv4(*NEW, 6, writer.tcp(40_001, 443, bytes(6), checksum_for=(NEW[0], NEW[1])))[:43]
+    )
+
+
+def test_a_udp_checksum_of_0_is_written_as_all_ones() -> None:
+    (port,) = struct.unpack(">H", writer.udp(0, 443, checksum_for=(NEW[0], NEW[1]))[6:])
+    assert frame(sent_udp(ports=(port, 443), checksum="right").packet)[26:28] == b"\xff\xff"
+
+
+def test_a_udp_length_left_to_the_network_card() -> None:
+    body = writer.udp(40_001, 443, bytes(50), length=0, checksum_for=ENDS[4])
+    after = writer.udp(40_001, 443, bytes(50), length=0, checksum_for=(NEW[0], NEW[1]))
+    assert frame(writer.ipv4(*ENDS[4], 17, body, total_length=0)) == writer.ipv4(*NEW, 17, after, total_length=0)
+
+
+def test_a_right_checksum_may_look_like_one_left_to_the_network_card() -> None:
+    for_new = {"checksum_for": (NEW[0], NEW[1])}
+    right, partial = (
+        int.from_bytes(writer.tcp(40_001, 443, partial=partial, **for_new)[16:18], "big") for partial in (False, True)
+    )
+    packet = sent_tcp(seq=(right - partial) % 0xFFFF).packet  # it takes as much off the checksum
+    trace = toolkit.anonymise(read(writer.pcap([Frame(packet, START)], linktype=101)), key=KEY)
+    assert trace.column("marks").tolist() == [PARTIAL_CHECKSUM]
+
+
+def test_frames_do_not_touch_each_other() -> None:
+    """Also such that are cut inside their options, of which nothing may go into the next one."""
+    options = b"\x01\x01\x08\x0a12345678" + b"\x02\x04\x05\xb4" * 3
+    packet = sent_tcp(b"payload", tcp_options=options).packet
+    made = [Frame(packet[:size], START, len(packet)) for size in range(20, len(packet) + 1)]
+    traces = [read(writer.pcap(made, linktype=101)), *(read(_capture(seed, seed)[0]) for seed in range(30))]
+    for trace in traces:
+        alone = [toolkit.anonymise(trace[row : row + 1], key=KEY) for row in range(len(trace))]
+        whole = toolkit.anonymise(trace, key=KEY).payload_places()[0][0].tobytes()
+        assert whole == b"".join(one.payload_places()[0][0].tobytes() for one in alone)
+
+
 # Nothing else is there
 
 
@@ -391,6 +453,7 @@ def _secret_header(data: bytes, draw: random.Random) -> bytes:
             label = struct.pack(">I", (1000 + number) << 12 | bottom << 8 | 64)
             first, second, third, last = draw.randbytes(4)
             data = data.replace(label, bytes([first, second, third & 0xFE | bottom, last]))
+    data = data.replace(b"\xaa\xaa\x03\x00\x00\x00", b"\xaa\xaa\x03" + draw.randbytes(3))
     data = data.replace(b"\x11\x00\x12\x34", b"\x11\x00" + draw.randbytes(2))
     data = data.replace(b"\x06\x00\x08\x00" + bytes(8), draw.randbytes(12))  # fields of PPI
     return data.replace(b"\x07\x00\x04\x00" + bytes(4), draw.randbytes(8))
