@@ -30,6 +30,7 @@ from making import from_dicts, quick
 from reference import TCP, Packet
 from reference_privacy import common_prefix, pseudonym
 from writer import LINKS, Frame
+from yacryptopan import CryptoPAn
 
 import toolkit
 from toolkit import CaptureWarning, ToolkitError, Trace
@@ -100,7 +101,7 @@ def test_pseudonyms_against_bit_by_bit(listed: list[str], key: bytes) -> None:
 @given(st.lists(addresses, min_size=1, max_size=6), st.binary(min_size=32, max_size=32))
 @quick
 def test_pseudonyms_against_yacryptopan(listed: list[str], key: bytes) -> None:
-    peer = pytest.importorskip("yacryptopan").CryptoPAn(key)
+    peer = CryptoPAn(key)
     assert [int(ip_address(name)) for name in mapped(listed, key)] == [
         peer.anonymize_bin(int(ip_address(address)), ip_address(address).version) for address in listed
     ]

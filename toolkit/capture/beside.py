@@ -92,7 +92,7 @@ def restore(
         found = "that pyarrow is not installed (pip install 'traffic-toolkit[privacy]')"
         problems.append(CaptureWarning(capture, expected, found, note=note))
         return columns, None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:  # what pyarrow raises
         problems.append(CaptureWarning(capture, expected, str(error).splitlines()[0], note=note))
         return columns, None
     found = ""
