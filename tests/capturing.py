@@ -140,6 +140,7 @@ def rows(trace: Trace, data: bytes) -> list[dict[str, Any]]:
     for i in range(len(trace)):
         row = {name: values[i] for name, values in lists.items()}
         row["src"], row["dst"] = hosts[row["src"]], hosts[row["dst"]]
+        assert row.pop("link_type") in trace.source.link_types
         row["payload"] = bytes(trace.payload(i))
         offset = row.pop("frame_offset")
         row["frame"] = data[offset : offset + row["frame_captured"]]

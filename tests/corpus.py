@@ -138,6 +138,8 @@ def main(count: int) -> None:
     traces = [trace for data in changed_captures(count, 1) if (trace := read_anything(data)) is not None]
     for trace in traces:
         trace.health()
+        for keep in (False, True):
+            toolkit.anonymise(trace, key=bytes(32), keep_payload=keep)
     sys.stdout.write(f"{len(traces)} captures with {sum(len(trace) for trace in traces)} packets\n")
 
 

@@ -10,6 +10,8 @@ from .connections import Connections as Connections
 from .connections import connections as connections
 from .connections import size_sequence as size_sequence
 from .connections import suggest_clients as suggest_clients
+from .cryptopan import new_key as new_key
+from .cryptopan import read_key as read_key
 from .datasets import Example as Example
 from .datasets import example as example
 from .datasets import examples as examples
@@ -48,6 +50,9 @@ from .plots import plot_length_clusters as plot_length_clusters
 from .plots import plot_size_sequence as plot_size_sequence
 from .plots import plot_trace_overview as plot_trace_overview
 from .plots import plot_window_sweep as plot_window_sweep
+from .privacy import anonymise as anonymise
+from .privacy import anonymise_networks as anonymise_networks
+from .privacy import write_anonymised as write_anonymised
 from .report import write_report as write_report
 from .source import Source as Source
 from .standard_figures import FigureCheck as FigureCheck

@@ -17,9 +17,12 @@ TRUNCATED = 8  # the capture ends inside the headers
 PARTIAL_CHECKSUM = 16  # holds the sum of the pseudo-header only: the network card was to finish it
 LENGTH_FROM_FRAME = 32  # the IP header says 0 (segmentation offload, or a jumbogram)
 
+NO_FRAME = 0xFFFF
+"""`link_type` of a packet that came from no capture file: it has no frame."""
+
 
 class Columns(NamedTuple):
-    """The packet table, a row a packet: what `Trace` is made of (72 bytes a packet)."""
+    """The packet table, a row a packet: what `Trace` is made of (74 bytes a packet)."""
 
     time: npt.NDArray[np.int64]  # ns since 1970
     src: npt.NDArray[np.int32]  # number of the host
@@ -42,6 +45,7 @@ class Columns(NamedTuple):
     frame_length: npt.NDArray[np.int32]
     frame_captured: npt.NDArray[np.int32]
     payload_start: npt.NDArray[np.int32]  # from the start of the frame
+    link_type: npt.NDArray[np.uint16]  # of the frame
 
     @classmethod
     def empty(cls) -> Columns:
@@ -68,6 +72,7 @@ class Columns(NamedTuple):
             frame_length=np.empty(0, np.int32),
             frame_captured=np.empty(0, np.int32),
             payload_start=np.empty(0, np.int32),
+            link_type=np.empty(0, np.uint16),
         )
 
     @classmethod

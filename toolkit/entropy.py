@@ -62,6 +62,7 @@ def payload_entropy(trace: Trace) -> npt.NDArray[np.float64]:
     -------
     ndarray of shape (packets,)
         From 0 to 8; 0 for an empty payload. Of a payload that the snap length cut, the part that is in the file counts.
+        In an anonymised trace, what it was before (`Trace.kept_entropy`).
 
     Examples
     --------
@@ -83,6 +84,11 @@ def entropy_of(trace: Trace, hosts: npt.NDArray[np.bool_], protocol: int) -> npt
     table = _table(int(captured.max()) if len(captured) else 0)
     for data, base in trace.payload_places():
         _entropies(data, base, trace.columns, hosts, protocol, table, out)
+    if trace.kept_entropy is not None:
+        asked = hosts[trace.column("src")] | hosts[trace.column("dst")]
+        if protocol >= 0:
+            asked &= trace.column("protocol") == protocol
+        np.copyto(out, trace.kept_entropy, where=asked & ~np.isnan(trace.kept_entropy))
     return out
 
 

@@ -178,7 +178,8 @@ def save_figure(
         Exactly what is drawn: a table (its index is written if it has a name), or several by name, which become one
         CSV with a first column ``part``. If None, `toolkit.drawn.drawn_data` reads it off the figure.
     params
-        What the figure depends on; what is under ``"call"`` stands apart, as how it was made.
+        What the figure depends on; what is under ``"call"`` stands apart, as how it was made. Of a path (``Path``) only
+        the file name is written; text is written as it is, so name no folders in it.
     traces
         The captures behind it, as traces or paths. Their file names (without folder) and SHA-256 are recorded.
     folder

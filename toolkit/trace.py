@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -59,10 +61,12 @@ class Trace:
         sources: tuple[Source, ...],
         *,
         history: tuple[str, ...] = (),
+        kept_entropy: Array | None = None,
     ) -> None:
         self._columns = columns
         self._hosts = hosts
         self._data = data
+        self._kept_entropy = kept_entropy
         self.sources = sources
         self.history = history
 
@@ -119,7 +123,7 @@ class Trace:
         hosts = pd.Index(self.hosts, dtype=object)
         for end in ("src", "dst"):
             columns[end] = pd.Categorical.from_codes(columns[end], categories=hosts)
-        hidden = ("frame_offset", "payload_start")  # places in the file, of no use without its bytes
+        hidden = ("frame_offset", "payload_start", "link_type")  # of the frame, of no use without its bytes
         return pd.DataFrame({name: value for name, value in columns.items() if name not in hidden}, copy=False)
 
     @property
@@ -224,6 +228,14 @@ class Trace:
         first = offset - int(self._bases[part]) + int(self._columns.payload_start[i])
         return self._data[part].data[first : first + captured]
 
+    @property
+    def kept_entropy(self) -> Array | None:
+        """Entropy of the payloads whose bytes are not in the trace any more (NaN for the others); None if all are.
+
+        `toolkit.anonymise` keeps it, so that `toolkit.payload_entropy` is what it was.
+        """
+        return self._kept_entropy
+
     def __getitem__(self, rows: slice | npt.ArrayLike) -> Trace:
         """Select rows by a boolean mask (one value a packet), a slice or an array of row numbers.
 
@@ -276,13 +288,15 @@ class Trace:
             columns.freeze()
             hosts = hosts.take(np.flatnonzero(seen))
         history = (*self.history, f"{operation}: {len(columns.time)} of {len(self)} packets")
-        return Trace(columns, hosts, self._data, self.sources, history=history)
+        kept = None if self._kept_entropy is None else self._kept_entropy[rows]
+        return Trace(columns, hosts, self._data, self.sources, history=history, kept_entropy=kept)
 
     def with_time(self, time: npt.NDArray[np.int64], operation: str) -> Trace:
         """Give the same packets with other times."""
         columns = self._columns._replace(time=time)
         columns.freeze()
-        return Trace(columns, self._hosts, self._data, self.sources, history=(*self.history, operation))
+        history = (*self.history, operation)
+        return Trace(columns, self._hosts, self._data, self.sources, history=history, kept_entropy=self._kept_entropy)
 
     def select(
         self,
@@ -387,6 +401,12 @@ class Trace:
 
         return to_packets(self)
 
+    def to_pcap(self, path: str | os.PathLike[str], *, format: Literal["pcap", "pcapng"] | None = None) -> Path:
+        """Write the frames of the packets, byte for byte. See `toolkit.capture.writing`."""
+        from toolkit.capture.writing import to_pcap  # it is made of traces
+
+        return to_pcap(self, path, format=format)
+
     def summary(self) -> pd.Series[Any]:
         """Give the trace in a few numbers: packets, hosts, times, protocols, bytes."""
         protocol, length = self._columns.protocol, self._columns.payload_length
@@ -464,6 +484,9 @@ def concat(traces: Iterable[Trace]) -> Trace:
         start_host += len(part._hosts)
     columns = Columns.concatenate(tables)
     columns.freeze()
+    kept = None
+    if any(part._kept_entropy is not None for part in parts):
+        kept = np.concatenate([np.full(len(p), np.nan) if p._kept_entropy is None else p._kept_entropy for p in parts])
     sources = {id(source): source for part in parts for source in part.sources}
     # once for the windows of one trace, but for two that went the same way, both ways in full
     steps = [step for history in dict.fromkeys(part.history for part in parts) for step in history]
@@ -473,4 +496,5 @@ def concat(traces: Iterable[Trace]) -> Trace:
         tuple(piece for piece, _ in data.values()),
         tuple(sources.values()),
         history=(*steps, f"concat of {len(parts)} traces: {len(columns.time)} packets"),
+        kept_entropy=kept,
     )

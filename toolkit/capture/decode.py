@@ -432,5 +432,6 @@ def decode(
         columns.frame_length[place] = frames.length[i]
         columns.frame_captured[place] = frames.captured[i]
         columns.payload_start[place] = payload - start
+        columns.link_type[place] = frames.link[i]
         row += 1
     return row, known

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.columns import Columns
+from toolkit.columns import NO_FRAME, Columns
 from toolkit.hosts import Hosts
 from toolkit.selection import PROTOCOLS
 from toolkit.source import Source
@@ -88,6 +88,7 @@ def from_packets(packets: Iterable[dict[str, Any]]) -> Trace:
     values["payload_captured"] = sizes
     values["frame_length"] = values["ip_length"].copy()
     values["frame_captured"] = sizes.copy()
+    values["link_type"][:] = NO_FRAME
     columns = Columns(**values)
     columns.freeze()
     data = np.frombuffer(b"".join(payloads), np.uint8)

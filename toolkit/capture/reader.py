@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from toolkit.capture.beside import restore
 from toolkit.capture.decode import (
     BAD_HEADER,
     LINK_TYPES,
@@ -43,6 +44,9 @@ def read(
     pcap and pcapng of any byte order, time resolution and interface mix, plain or compressed by gzip, zstd, xz or
     bzip2; told apart by their first bytes, never by the name. Every packet with a whole IP header is a row; link
     types and other limits are listed in `toolkit.capture.decode`. The file stays mapped while the trace lives.
+
+    An anonymised capture has no payload bytes; what was computed of them comes from the table beside it
+    (`toolkit.capture.beside`).
 
     Parameters
     ----------
@@ -129,6 +133,7 @@ def _read(path: str | os.PathLike[str], strict: bool, progress: Callable[[int, i
         progress(len(data), len(data))
     if capture.problem is not None:
         framing.problems.insert(0, capture.problem)
+    table, kept = restore(capture.path, columns.finish(), framing.problems)
     _report(framing, unknown, strict)
     source = Source(
         path=capture.path,
@@ -145,7 +150,7 @@ def _read(path: str | os.PathLike[str], strict: bool, progress: Callable[[int, i
         bad_header=int(lost[BAD_HEADER]),
         problems=tuple(str(problem) for problem in framing.problems),
     )
-    return Trace(columns.finish(), hosts.finish(), (data,), (source,), history=(f"read {source.name}",))
+    return Trace(table, hosts.finish(), (data,), (source,), history=(f"read {source.name}",), kept_entropy=kept)
 
 
 def _stage(

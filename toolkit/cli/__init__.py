@@ -8,6 +8,7 @@ from toolkit._version import __version__
 from toolkit.cli.look import demo, info, report
 from toolkit.cli.options import CONTEXT
 from toolkit.cli.pictures import figures
+from toolkit.cli.publish import anonymise
 from toolkit.cli.serve import app, lab
 from toolkit.cli.tables import clusters, features
 
@@ -26,6 +27,7 @@ def main() -> None:
     toolkit features trace.pcap -c 10.0.0.0/24 -o features.parquet
     toolkit report trace.pcap -o report.html       all of that on one page, with charts
     toolkit figures trace.pcap --venue usenix      charts for a paper, with where they come from
+    toolkit anonymise trace.pcap -o public.pcap --new-key key.txt
     toolkit lab trace.pcap                         explore it by hand in JupyterLab
     toolkit app trace.pcap                         the same on a page of its own
 
@@ -33,5 +35,5 @@ def main() -> None:
     """
 
 
-for command in (demo, info, report, clusters, features, figures, lab, app):
+for command in (demo, info, report, clusters, features, figures, anonymise, lab, app):
     main.add_command(command)

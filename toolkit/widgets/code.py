@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from toolkit.datasets import example, examples
+from toolkit.source import Source
 from toolkit.sweeps import PACKET_WINDOWS, TIME_WINDOWS
 from toolkit.trace import Trace
 from toolkit.widgets.compute import PAGE, window_grid
 from toolkit.widgets.state import Choices
 
 
-def to_code(choices: Choices, captures: Mapping[str, Trace], without: Iterable[str] = ()) -> str:
+def to_code(
+    choices: Choices, captures: Mapping[str, Trace], without: Iterable[str] = (), *, folders: bool = True
+) -> str:
     """Write the code for a view.
 
     Parameters
@@ -22,6 +25,9 @@ def to_code(choices: Choices, captures: Mapping[str, Trace], without: Iterable[s
         Traces by their labels; a capture is read by the name that it was read by.
     without
         Labels of captures that have nothing to compare, see `Result.without`.
+    folders
+        Whether the names of captures have their folders. In a file that is passed on, these would tell of the machine
+        it is from.
 
     Returns
     -------
@@ -49,10 +55,10 @@ def to_code(choices: Choices, captures: Mapping[str, Trace], without: Iterable[s
     lines = ["import toolkit", ""]
     if several:
         lines += ["traces = {"]
-        lines += [f"    {_quoted(label)}: {_reading(captures[label])}," for label in labels]
+        lines += [f"    {_quoted(label)}: {_reading(captures[label], folders)}," for label in labels]
         lines += ["}"]
     else:
-        lines += [f"trace = {_reading(captures[choices.label])}"]
+        lines += [f"trace = {_reading(captures[choices.label], folders)}"]
     lines += [f"clients = {_listed(choices.clients)}"]
     selecting = _selecting(choices)
     if several:
@@ -62,18 +68,16 @@ def to_code(choices: Choices, captures: Mapping[str, Trace], without: Iterable[s
     return "\n".join([*lines, *_TAB[choices.tab](choices, several)]) + "\n"
 
 
-def _reading(trace: Trace) -> str:
-    if len(trace.sources) != 1:
-        reads = ", ".join(_read(source.path, source.sha256) for source in trace.sources)
-        return f"toolkit.concat([{reads}])"
-    return _read(trace.source.path, trace.source.sha256)
+def _reading(trace: Trace, folders: bool) -> str:
+    reads = [_read(source, folders) for source in trace.sources]
+    return reads[0] if len(reads) == 1 else f"toolkit.concat([{', '.join(reads)}])"
 
 
-def _read(path: str, digest: str) -> str:
+def _read(source: Source, folders: bool) -> str:
     for name in examples().index:
-        if example(name).sha256 == digest:
+        if example(name).sha256 == source.sha256:
             return f"toolkit.load_example({_quoted(name)})"
-    return f"toolkit.read({_quoted(path)})"
+    return f"toolkit.read({_quoted(source.path if folders else source.name)})"
 
 
 def _selecting(choices: Choices) -> str:

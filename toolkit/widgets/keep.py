@@ -37,7 +37,7 @@ _TABLES = {
 def write_figure(
     explorer: Explorer, result: Result, name: str, venue: Venue, columns: Columns, folder: str | Path
 ) -> Path:
-    """Write what is shown as a paper figure."""
+    """Write what is shown as a paper figure; the code in its JSON names captures without their folders."""
     choices = result.choices
     if choices.tab in WITHOUT:
         raise ToolkitError(f"the tab {choices.tab!r} has no picture")
@@ -47,7 +47,7 @@ def write_figure(
     with paper(venue, columns):
         figure = Figure(figsize=(paper_width(venue, columns), paper_width(venue, columns) * height / width))
         draw(result, figure)
-        params = {"call": to_code(choices, explorer.captures, result.without), **vars(choices)}
+        params = {"call": to_code(choices, explorer.captures, result.without, folders=False), **vars(choices)}
         traces = [explorer.captures[label] for label in (result.tables or [choices.label])]
         return save_figure(figure, name, data=result.frames(), params=params, traces=traces, folder=folder)
 
