@@ -20,7 +20,6 @@ import numpy.typing as npt
 
 from toolkit._jit import Int, kernel
 from toolkit.capture.framing import Frames
-from toolkit.capture.sources import Bytes
 from toolkit.columns import (
     FIRST_FRAGMENT,
     LATER_FRAGMENT,
@@ -30,6 +29,7 @@ from toolkit.columns import (
     TRUNCATED,
     Columns,
 )
+from toolkit.storage import Bytes
 
 PPI = 192
 """Link type of frames that say themselves of which link type they are."""
@@ -257,12 +257,13 @@ def _tls(data: Bytes, position: Int, captured: Int) -> Int:
 
 @kernel
 def decode(
-    data: Bytes, frames: Frames, count: Int, first: Int, columns: Columns, row: Int, hosts: HostTable, known: Int,
-    lost: npt.NDArray[np.int64],
+    data: Bytes, base: Int, frames: Frames, count: Int, first: Int, columns: Columns, row: Int,
+    hosts: HostTable, known: Int, lost: npt.NDArray[np.int64],
 ) -> tuple[Int, Int]:  # fmt: skip
     """Decode `count` frames, the first of which has number `first`, into `columns` from `row` on.
 
-    Returns the next free row and the number of hosts known. `lost` counts the frames that gave no row.
+    `data` starts at byte `base` of the capture. Returns the next free row and the number of hosts known. `lost` counts
+    the frames that gave no row.
     """
     for i in range(count):
         start: Int = frames.offset[i]
@@ -428,7 +429,7 @@ def decode(
         columns.ip_id[place] = ident
         columns.marks[place] = marks
         columns.number[place] = first + i
-        columns.frame_offset[place] = start
+        columns.frame_offset[place] = base + start
         columns.frame_length[place] = frames.length[i]
         columns.frame_captured[place] = frames.captured[i]
         columns.payload_start[place] = payload - start
