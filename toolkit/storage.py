@@ -20,7 +20,7 @@ from toolkit.errors import CaptureError
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 _FIRST = 1 << 16  # bytes that a window takes at a new place
-_MOST = 1 << 20  # bytes that it grows to while it goes on from where it was: they fit into the second-level cache
+_MOST = 1 << 21  # bytes that it grows to while it goes on from where it was: few enough for the processor's cache
 
 
 class Version(NamedTuple):

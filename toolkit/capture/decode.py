@@ -51,6 +51,7 @@ class HostTable(NamedTuple):
     slots: npt.NDArray[np.int32]  # number of a host, -1 free; a power of two, at most half full
     words: npt.NDArray[np.uint64]  # (n, 2)
     family: npt.NDArray[np.uint8]
+    salted: np.uint64
 
 
 @kernel
@@ -205,9 +206,10 @@ def _network(data: Bytes, position: Int, end: Int, link: Int) -> Int:
 
 
 @kernel
-def _slot(high: np.uint64, low: np.uint64, family: Int) -> Int:
+def _slot(high: np.uint64, low: np.uint64, family: Int, salted: np.uint64) -> Int:
     """Mix an address into 32 bits, of which the lowest choose the slot."""
-    mixed = (low ^ (high * np.uint64(0x9E3779B97F4A7C15)) ^ np.uint64(family)) * np.uint64(0xD6E8FEB86659FD93)
+    mixed = (low ^ salted) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(32)) ^ high ^ np.uint64(family)) * np.uint64(0xD6E8FEB86659FD93)
     return np.int64(mixed >> np.uint64(32))
 
 
@@ -215,7 +217,7 @@ def _slot(high: np.uint64, low: np.uint64, family: Int) -> Int:
 def _host(hosts: HostTable, count: Int, high: np.uint64, low: np.uint64, family: Int) -> Int:
     """Give the number of a host; `count` if it is new (it is then entered)."""
     mask = len(hosts.slots) - 1
-    slot = _slot(high, low, family) & mask
+    slot = _slot(high, low, family, hosts.salted) & mask
     while True:
         number = np.int64(hosts.slots[slot])
         if number < 0:
@@ -234,7 +236,8 @@ def enter_hosts(hosts: HostTable, known: Int) -> None:
     """Enter the first `known` hosts into empty slots, after the table has grown."""
     mask = len(hosts.slots) - 1
     for number in range(known):
-        slot = _slot(hosts.words[number, 0], hosts.words[number, 1], np.int64(hosts.family[number])) & mask
+        words, family = hosts.words[number], np.int64(hosts.family[number])
+        slot = _slot(words[0], words[1], family, hosts.salted) & mask
         while hosts.slots[slot] >= 0:
             slot = (slot + 1) & mask
         hosts.slots[slot] = number

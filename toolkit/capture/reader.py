@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from toolkit._jit import salt
 from toolkit.capture.decode import (
     BAD_HEADER,
     LINK_TYPES,
@@ -269,7 +270,7 @@ class _HostTable:
     """The hash of hosts while it grows."""
 
     def __init__(self) -> None:
-        self.table = HostTable(np.full(0, -1, np.int32), np.empty((0, 2), np.uint64), np.empty(0, np.uint8))
+        self.table = HostTable(np.full(0, -1, np.int32), np.empty((0, 2), np.uint64), np.empty(0, np.uint8), salt())
         self.known = 0
 
     def reserve(self, count: int) -> None:
@@ -282,7 +283,7 @@ class _HostTable:
         family = np.zeros(slots // 2, np.uint8)
         words[: self.known] = self.table.words[: self.known]
         family[: self.known] = self.table.family[: self.known]
-        self.table = HostTable(np.full(slots, -1, np.int32), words, family)
+        self.table = HostTable(np.full(slots, -1, np.int32), words, family, self.table.salted)
         enter_hosts(self.table, self.known)
 
     def finish(self) -> Hosts:
