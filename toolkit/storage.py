@@ -83,7 +83,7 @@ class CaptureFile:
         self.version.check(self.path, Version.of(self._file))
 
     def fill(self, buffer: Bytes, first: int) -> None:
-        """Read as many bytes as `buffer` has from byte `first` on."""
+        """Read as many bytes as `buffer` has, from byte `first` on."""
         done = 0
         while done < len(buffer):
             try:
@@ -95,12 +95,18 @@ class CaptureFile:
                 raise CaptureError(self.path, f"{len(buffer)} bytes", f"{done} bytes", first)
             done += count
 
-    def read(self, first: int, size: int) -> Bytes:
-        """Give bytes, read-only; fewer at the end of the file."""
-        buffer = np.empty(max(min(size, len(self) - first), 0), np.uint8)
+    def read(self, first: int, size: int) -> bytes:
+        """Give bytes; fewer at the end of the file."""
+        size = min(size, len(self) - first)
+        try:
+            found = os.pread(self._file.fileno(), size, first)
+        except OSError as error:
+            raise CaptureError(self.path, "a file that can be read", error.strerror or str(error), first) from error
+        if len(found) == size:
+            return found
+        buffer = np.empty(size, np.uint8)  # a very long range may come in parts
         self.fill(buffer, first)
-        buffer.flags.writeable = False
-        return buffer
+        return buffer.tobytes()
 
 
 def _open_again(path: str, absolute: str, version: Version) -> CaptureFile:
@@ -166,7 +172,7 @@ class Storage:
             return part.data[first : first + size]
         found = part.read(first, size)
         part.check()
-        return found.data
+        return memoryview(found)
 
     def check(self) -> None:
         """Raise `CaptureError` if a file was written to since it was opened."""

@@ -115,7 +115,7 @@ def read_frames(path: str, source: Bytes | CaptureFile, framing: Framing) -> Ite
         If it is no capture, or its file header is cut.
     """
     window = Window(source)
-    window.load(0, 1)
+    window.load(0, 24)
     data = window.data
     magic = int.from_bytes(data[:4].tobytes(), "little")
     swapped = int.from_bytes(data[:4].tobytes(), "big")
@@ -307,7 +307,7 @@ def _explain_pcapng(block: Bytes, left: int, framing: Framing, status: int, big:
         framing.stop(wanted, f"the last {left} bytes")
     elif status == BAD_BLOCK:
         length = _u32(block, 4, big)
-        trailer = _u32(block, length - 4, big) if 12 <= length <= len(block) else None
+        trailer = _u32(block, length - 4, big) if 12 <= length <= len(block) and length % 4 == 0 else None
         found = f"block type {_u32(block, 0, big):#x} with length {length}"
         found += f", repeated as {trailer}" if trailer not in (None, length) else ""
         framing.stop("a block whose two lengths agree and hold its contents", found)

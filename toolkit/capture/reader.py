@@ -222,7 +222,7 @@ def _report(framing: Framing, unknown: _Unknown, strict: bool) -> None:
     """Warn of what was not as it should be, once for each kind of trouble; raise the first if `strict`."""
     problems = framing.problems
     expected = "a link type that is known"
-    kinds = list(unknown.kinds.items())
+    kinds = sorted(unknown.kinds.items(), key=lambda item: item[1][0])  # by first frame
     for kind, (first, number) in kinds[:_NAMED]:
         note = f"its {number} frames are counted but not decoded"
         problems.append(CaptureWarning(framing.path, expected, kind, None, first, note))

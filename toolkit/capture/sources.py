@@ -8,7 +8,7 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,7 +27,7 @@ RATIO = 200
 CEILING = 64 << 30
 """What a compressed capture may grow to unless told otherwise: 200 times its size, at least 1 GiB, at most 64 GiB."""
 
-_SLICE = 1 << 12  # compressed bytes fed at a time: zstd can make 32 KiB of each, the others less
+_SLICE = 1 << 18  # most bytes looked at at a time
 _MOST = 1 << 20  # bytes that a slice may give at once where that can be told; bzip2 can make a megabyte of one byte
 _TELL = 1 << 18  # compressed bytes between two reports of progress
 
@@ -47,6 +47,7 @@ class _Compression:
     name: str
     magic: re.Pattern[bytes]
     start: Callable[[], _Decompressor]
+    slice_size: int  # compressed bytes fed at a time: of one byte zstd can make 32 KiB, xz 7, gzip 1
 
 
 def _zstd() -> _Decompressor:
@@ -54,11 +55,11 @@ def _zstd() -> _Decompressor:
 
 
 _COMPRESSIONS = (
-    _Compression("gzip", re.compile(rb"\x1f\x8b"), lambda: zlib.decompressobj(wbits=31)),
+    _Compression("gzip", re.compile(rb"\x1f\x8b"), lambda: zlib.decompressobj(wbits=31), 1 << 14),
     # also a frame to be skipped: pzstd starts with one, seekable files end with one
-    _Compression("zstd", re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"), _zstd),
-    _Compression("xz", re.compile(rb"\xfd7zXZ\x00"), lzma.LZMADecompressor),
-    _Compression("bzip2", re.compile(rb"BZh[1-9]"), bz2.BZ2Decompressor),
+    _Compression("zstd", re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"), _zstd, 1 << 10),
+    _Compression("xz", re.compile(rb"\xfd7zXZ\x00"), lzma.LZMADecompressor, 1 << 12),
+    _Compression("bzip2", re.compile(rb"BZh[1-9]"), bz2.BZ2Decompressor, 1 << 14),
 )
 _BROKEN = (zlib.error, lzma.LZMAError, zstandard.ZstdError, OSError, EOFError, ValueError)  # what the four raise
 
@@ -109,7 +110,7 @@ def open_capture(
     if max_decompressed is not None and max_decompressed < 1:
         raise ValueError(f"`max_decompressed` must be at least 1 byte, got {max_decompressed}")
     file = _open(name)
-    head = file.read(0, 6).tobytes()
+    head = file.read(0, 6)
     for compression in _COMPRESSIONS:
         if compression.magic.match(head):
             limit = max_decompressed or min(max(RATIO * len(file), FLOOR), CEILING)
@@ -175,11 +176,16 @@ def _decompress(
         return CaptureWarning(packed.path, expected, found, offset, note="what comes before it is kept")
 
     stream = compression.start()
+    slice_size = min(_SLICE, compression.slice_size)
     member = position = 0  # where the present member starts, and the next slice
     told = -_TELL  # what was reported
+    block, block_at = b"", 0
+    known = False  # that it is a capture
     total = len(packed)
     while position < total:
-        piece = packed.read(position, _SLICE).tobytes()
+        if not block_at <= position < block_at + len(block):
+            block, block_at = packed.read(position, _SLICE), position
+        piece = block[position - block_at : position - block_at + slice_size]
         before = len(out)
         try:
             for part in _feed(stream, piece):
@@ -196,12 +202,14 @@ def _decompress(
             del out[limit:]
             problem = note(f"at most {limit} bytes of decompressed data (`max_decompressed`)", "more", position)
             break
-        if len(out) >= ENOUGH and not starts_capture(out[:ENOUGH]):
-            break
+        if not known and len(out) >= ENOUGH:
+            known = starts_capture(out[:ENOUGH])
+            if not known:
+                break
         position += len(piece)
         if stream.eof:
             member = position = _skip_zeros(packed, position - len(stream.unused_data))
-            if position < total and not compression.magic.match(packed.read(position, 6).tobytes()):
+            if position < total and not compression.magic.match(packed.read(position, 6)):
                 found = f"{total - position} other bytes after the end of the compressed stream"
                 problem = note(f"the end of the {compression.name} file", found, position)
                 break
@@ -217,20 +225,21 @@ def _decompress(
     return data, problem
 
 
-def _feed(stream: _Decompressor, piece: bytes) -> Iterator[bytes]:
+def _feed(stream: _Decompressor, piece: bytes) -> Iterable[bytes]:
     """Give what a slice holds, in parts that are not large."""
-    if isinstance(stream, bz2.BZ2Decompressor):
-        yield stream.decompress(piece, _MOST)
-        while not (stream.eof or stream.needs_input):
-            yield stream.decompress(b"", _MOST)
-    else:
-        yield stream.decompress(piece)
+    return _parts(stream, piece) if isinstance(stream, bz2.BZ2Decompressor) else (stream.decompress(piece),)
+
+
+def _parts(stream: bz2.BZ2Decompressor, piece: bytes) -> Iterator[bytes]:
+    yield stream.decompress(piece, _MOST)
+    while not (stream.eof or stream.needs_input):
+        yield stream.decompress(b"", _MOST)
 
 
 def _skip_zeros(packed: CaptureFile, position: int) -> int:
     """Give the place of the next byte that is not 0: zeros are padding, as tapes and some tools leave it."""
     while position < len(packed):
-        piece = packed.read(position, _SLICE) != 0
+        piece = np.frombuffer(packed.read(position, _SLICE), np.uint8) != 0
         if piece.any():
             return position + int(piece.argmax())
         position += len(piece)
@@ -244,17 +253,20 @@ def _salvage(compression: _Compression, packed: CaptureFile, member: int, bad: i
     up to the bad one, and that one byte by byte.
     """
     stream = compression.start()
-    for position in range(member, bad, _SLICE):
-        for _ in _feed(stream, packed.read(position, min(_SLICE, bad - position)).tobytes()):
+    slice_size = min(_SLICE, compression.slice_size)
+    for position in range(member, bad, slice_size):
+        for _ in _feed(stream, packed.read(position, min(slice_size, bad - position))):
             pass
     out = bytearray()
-    stop = min(bad + _SLICE, len(packed))
+    stop = min(bad + slice_size, len(packed))
     for position in range(bad, stop):
         try:
-            for part in _feed(stream, packed.read(position, 1).tobytes()):
+            for part in _feed(stream, packed.read(position, 1)):
                 out += part
                 if len(out) > room:
                     return out, position
         except _BROKEN:
             return out, position
+        if stream.eof:  # zstd takes some streams byte by byte that it does not take at once
+            return out, position + 1
     return out, stop
