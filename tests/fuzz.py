@@ -17,6 +17,7 @@ import contextlib
 import importlib.util
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,7 @@ def checked(seconds: float, keep: Path, seed: int) -> None:
     import fuzzing
     import numba
     import numpy as np
+    from corpus import changed_captures
 
     @numba.njit
     def beyond(array: np.ndarray, place: int) -> int:
@@ -85,19 +87,19 @@ def checked(seconds: float, keep: Path, seed: int) -> None:
         for data in fuzzing.captures():  # compiles all kernels
             examine(data, timed=False)
 
-        def run(data: bytes) -> None:
+        def read(data: bytes) -> None:
             started = time.monotonic()
             (keep / "running").write_bytes(data)  # if it ends the process, here is why
             examine(data)
             examine.slowest = max(examine.slowest, time.monotonic() - started)
 
         for path in sorted((keep / "corpus").glob("*")):
-            run(path.read_bytes())
+            read(path.read_bytes())
         replayed = examine.inputs - len(fuzzing.captures())
         stop = time.monotonic() + seconds  # compiling does not count
-        for data in fuzzing.mutants(draw):
-            run(data)
-            run(fuzzing.random_frames(draw))
+        for data, changed in zip(fuzzing.mutants(draw), changed_captures(1 << 62, seed), strict=True):
+            for one in (data, changed, fuzzing.random_frames(draw)):
+                read(one)
             if time.monotonic() > stop:
                 break
         (keep / "running").unlink()
@@ -132,42 +134,59 @@ def merge(folder: str, keep: Path) -> None:
     atheris.Fuzz()
 
 
-def _part(name: str, seconds: float, keep: Path, seed: int, **environment: str) -> int:
-    command = [sys.executable, __file__, "--part", name, "--seconds", str(int(seconds)), "--keep", str(keep)]
-    done = subprocess.run([*command, "--seed", str(seed)], env=os.environ | environment, check=False)
-    return done.returncode
+def run(part: str, seconds: int, keep: Path, seed: int) -> None:
+    """Run a part in a process of its own, and say what it did."""
+    environment = {
+        "guided": {"NUMBA_DISABLE_JIT": "1"},
+        "checked": {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(keep / "compiled")},
+    }[part]
+    log = keep / f"{part}.log"
+    command = [sys.executable, __file__, "--inside", part, "--seconds", str(seconds), "--keep", str(keep)]
+    with log.open("wb") as file:
+        done = subprocess.run(
+            [*command, "--seed", str(seed)],
+            env=os.environ | environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    said = log.read_text(errors="replace")
+    count = re.search(r"number_of_executed_units: (\d+)", said)
+    if count:
+        reached = re.findall(r"cov: (\d+)", said)
+        said += f"guided: {count[1]} inputs, which reach {reached[-1] if reached else 0} places in the code\n"
+    if done.returncode:
+        sys.stdout.write(said[-8_000:])
+        sys.exit(f"{part} failed with {done.returncode} (seed {seed}): the input is in {keep}")
+    sys.stdout.write(said[said.rindex(part + ":") :])
+    sys.stdout.flush()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--seconds", type=int, default=60, help="of both parts together, or of one")
+    parser.add_argument("--only", choices=["guided", "checked"], help="one part")
     parser.add_argument("--seed", type=int, default=1, help="of the random changes; 0 for another each time")
     parser.add_argument("--keep", type=Path, help="folder for what is found (a temporary one if all goes well)")
     parser.add_argument("--minimise", type=Path, help="pack what the corpus in --keep reaches into this file")
-    parser.add_argument("--part", choices=["guided", "checked"])
-    parser.add_argument("--merge")
+    parser.add_argument("--inside", choices=["guided", "checked"], help=argparse.SUPPRESS)
+    parser.add_argument("--merge", help=argparse.SUPPRESS)
     options = parser.parse_args()
     seed = options.seed or int.from_bytes(os.urandom(4), "little")
     if options.merge:
         return merge(options.merge, options.keep)
     if options.minimise:
         return minimise(options.keep, options.minimise)
-    if options.part:
-        run = guided if options.part == "guided" else checked
-        return run(options.seconds, options.keep, seed)
+    if options.inside:
+        return (guided if options.inside == "guided" else checked)(options.seconds, options.keep, seed)
     keep = options.keep or Path(tempfile.mkdtemp(prefix="fuzz-"))
     keep.mkdir(parents=True, exist_ok=True)
-    half = options.seconds / 2 if GUIDED else options.seconds
-    if GUIDED:
-        failed = _part("guided", half, keep, seed, NUMBA_DISABLE_JIT="1")
-    else:
-        sys.stdout.write("guided: left out, atheris is not installed (there is none for this Python or system)\n")
-        failed = 0
-    sys.stdout.flush()
-    cache = keep / "compiled"
-    failed = failed or _part("checked", half, keep, seed, NUMBA_BOUNDSCHECK="1", NUMBA_CACHE_DIR=str(cache))
-    if failed:
-        sys.exit(f"failed with {failed} (seed {seed}): the input is in {keep}")
+    parts = [options.only] if options.only else ["guided", "checked"]
+    if not GUIDED and "guided" in parts:
+        sys.stdout.write("guided: left out, atheris is not installed (it is made for Linux on x86-64)\n")
+        parts.remove("guided")
+    for part in parts:
+        run(part, max(options.seconds // len(parts), 1), keep, seed)
     if not options.keep:
         shutil.rmtree(keep)
 

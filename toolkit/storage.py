@@ -63,20 +63,27 @@ class CaptureFile:
         As given.
     version
         What was opened.
+    close
+        Closes the file before nothing refers to it any more.
     """
 
     def __init__(self, path: str, file: io.FileIO) -> None:
         self.path = path
         self.version = Version.of(file)
+        self._absolute = os.path.abspath(path)
         self._file = file
-        weakref.finalize(self, file.close)
+        self.close = weakref.finalize(self, file.close)
 
     def __len__(self) -> int:
         return self.version.size
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the path, not the bytes."""
-        return _open_again, (self.path, os.path.abspath(self.path), self.version)
+        return _open_again, (self.path, self._absolute, self.version)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CaptureFile:
+        """Share the open file: nothing changes it."""
+        return self
 
     def check(self) -> None:
         """Raise `CaptureError` if the file was written to since it was opened."""

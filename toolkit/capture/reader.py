@@ -23,7 +23,7 @@ from toolkit.capture.decode import (
     enter_hosts,
 )
 from toolkit.capture.framing import CHUNK, Frames, Framing, read_frames
-from toolkit.capture.sources import open_capture
+from toolkit.capture.sources import RawCapture, open_capture
 from toolkit.columns import Columns
 from toolkit.errors import CaptureError, CaptureWarning
 from toolkit.hosts import Hosts
@@ -108,6 +108,15 @@ def _read(
     max_decompressed: int | None,
 ) -> Trace:
     capture = open_capture(path, None if progress is None else _stage(progress, 0, 3), max_decompressed)
+    try:
+        return _trace_of(capture, strict, progress)
+    except BaseException:
+        if isinstance(capture.data, CaptureFile):
+            capture.data.close()  # the traceback would keep it open
+        raise
+
+
+def _trace_of(capture: RawCapture, strict: bool, progress: Callable[[int, int], None] | None) -> Trace:
     data = capture.data
     if capture.problem is not None and (strict or not len(data)):
         raise CaptureError(*capture.problem.args)
@@ -238,7 +247,7 @@ def _report(framing: Framing, unknown: _Unknown, strict: bool) -> None:
     if strict and problems:
         raise CaptureError(*problems[0].args)
     for problem in problems:
-        warnings.warn(problem, stacklevel=4)
+        warnings.warn(problem, stacklevel=5)
 
 
 class _Table:

@@ -114,8 +114,11 @@ def open_capture(
     for compression in _COMPRESSIONS:
         if compression.magic.match(head):
             limit = max_decompressed or min(max(RATIO * len(file), FLOOR), CEILING)
-            data, problem = _decompress(file, compression, limit, progress)
-            file.check()
+            try:
+                data, problem = _decompress(file, compression, limit, progress)
+                file.check()
+            finally:
+                file.close()
             return RawCapture(name, data, compression.name, len(file), file.version, problem)
     return RawCapture(name, file, "", len(file), file.version, None)
 
