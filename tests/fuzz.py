@@ -29,22 +29,15 @@ from pathlib import Path
 GUIDED = importlib.util.find_spec("atheris") is not None
 
 
-def guided(seconds: int, keep: Path, seed: int) -> None:
-    """Run libFuzzer; it ends the process."""
+def libfuzzer(options: list[str]) -> None:
+    """Run libFuzzer with its own options; it ends the process."""
     import atheris
 
     with atheris.instrument_imports(include=["toolkit.capture", "toolkit.storage", "toolkit.entropy", "toolkit.trace"]):
         import fuzzing
 
-        import toolkit
-
-    corpus = keep / "corpus"
-    corpus.mkdir(parents=True, exist_ok=True)
-    for i, data in enumerate(fuzzing.seeds()):
-        (corpus / f"seed-{i:03}").write_bytes(data)
     folder = fuzzing.temporary_folder()
     examine = fuzzing.Examiner(Path(folder.name), slow=True)
-    assert toolkit.__version__
 
     def change(data: bytes, most: int, number: int) -> bytes:
         draw = random.Random(number)
@@ -58,10 +51,25 @@ def guided(seconds: int, keep: Path, seed: int) -> None:
             data = fuzzing.mutate(data, draw, edit)
         return data[:most]
 
-    options = [f"-max_total_time={seconds}", f"-seed={seed}", "-max_len=16384", "-timeout=20", "-rss_limit_mb=3000"]
-    options += [f"-artifact_prefix={keep}/", "-print_final_stats=1", "-close_fd_mask=0", str(corpus)]
-    atheris.Setup([sys.argv[0], *options], examine, custom_mutator=change)
+    # to merge, libFuzzer starts its program again and again
+    again = Path(folder.name, "again")
+    again.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{__file__}" --libfuzzer "$@"\n')
+    again.chmod(0o700)
+    atheris.Setup([str(again), *options], examine, custom_mutator=change)
     atheris.Fuzz()
+
+
+def guided(seconds: int, keep: Path, seed: int) -> None:
+    """Let libFuzzer look for inputs that reach new code; it ends the process."""
+    import fuzzing
+
+    corpus = keep / "corpus"
+    corpus.mkdir(parents=True, exist_ok=True)
+    for i, data in enumerate(fuzzing.seeds()):
+        (corpus / f"seed-{i:03}").write_bytes(data)
+    options = [f"-max_total_time={seconds}", f"-seed={seed}", "-max_len=16384", "-timeout=20", "-rss_limit_mb=3000"]
+    options += [f"-artifact_prefix={keep}/", "-print_final_stats=1", str(corpus)]
+    os.execv(sys.executable, [sys.executable, __file__, "--libfuzzer", *options])  # nothing is imported there yet
 
 
 def checked(seconds: float, keep: Path, seed: int) -> None:
@@ -93,9 +101,12 @@ def checked(seconds: float, keep: Path, seed: int) -> None:
             examine(data)
             examine.slowest = max(examine.slowest, time.monotonic() - started)
 
+        for data in fuzzing.seeds():
+            read(data)
+        before = examine.inputs
         for path in sorted((keep / "corpus").glob("*")):
             read(path.read_bytes())
-        replayed = examine.inputs - len(fuzzing.captures())
+        replayed = examine.inputs - before
         stop = time.monotonic() + seconds  # compiling does not count
         for data, changed in zip(fuzzing.mutants(draw), changed_captures(1 << 62, seed), strict=True):
             for one in (data, changed, fuzzing.random_frames(draw)):
@@ -111,27 +122,12 @@ def checked(seconds: float, keep: Path, seed: int) -> None:
 
 def minimise(keep: Path, target: Path) -> None:
     """Keep few inputs that reach all that the corpus of a run reaches, and pack them into a file."""
-    if not list((keep / "corpus").glob("*")):
-        sys.exit(f"no corpus in {keep}")
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, "--merge", folder, "--keep", str(keep)]
+        command = [sys.executable, __file__, "--libfuzzer", "-merge=1", folder, str(keep / "corpus")]
         subprocess.run(command, env=os.environ | {"NUMBA_DISABLE_JIT": "1"}, check=True)
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             for path in sorted(Path(folder).iterdir()):
                 archive.writestr(zipfile.ZipInfo(path.name[:12]), path.read_bytes(), zipfile.ZIP_DEFLATED)
-
-
-def merge(folder: str, keep: Path) -> None:
-    """Let libFuzzer choose from the corpus of a run."""
-    import atheris
-
-    with atheris.instrument_imports(include=["toolkit.capture", "toolkit.storage", "toolkit.entropy", "toolkit.trace"]):
-        import fuzzing
-
-    temporary = fuzzing.temporary_folder()
-    examine = fuzzing.Examiner(Path(temporary.name), slow=True)
-    atheris.Setup([sys.argv[0], "-merge=1", folder, str(keep / "corpus")], examine)
-    atheris.Fuzz()
 
 
 def run(part: str, seconds: int, keep: Path, seed: int) -> None:
@@ -170,11 +166,10 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for what is found (a temporary one if all goes well)")
     parser.add_argument("--minimise", type=Path, help="pack what the corpus in --keep reaches into this file")
     parser.add_argument("--inside", choices=["guided", "checked"], help=argparse.SUPPRESS)
-    parser.add_argument("--merge", help=argparse.SUPPRESS)
+    if sys.argv[1:2] == ["--libfuzzer"]:
+        return libfuzzer(sys.argv[2:])
     options = parser.parse_args()
     seed = options.seed or int.from_bytes(os.urandom(4), "little")
-    if options.merge:
-        return merge(options.merge, options.keep)
     if options.minimise:
         return minimise(options.keep, options.minimise)
     if options.inside:

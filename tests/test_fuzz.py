@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fuzzing
 import pytest
 import writer
 from capturing import START, rows
@@ -68,6 +69,15 @@ def test_many_changed_captures() -> None:
     traces = [read_anything(data) for data in changed_captures(5_000, 0)]
     assert sum(trace is not None for trace in traces) > 4_000
     assert sum(len(trace) for trace in traces if trace is not None) > 10_000
+
+
+def test_what_was_found_before(tmp_path: Path) -> None:
+    assert fuzzing.FOUND.stat().st_size < 200_000
+    examine = fuzzing.Examiner(tmp_path)
+    for data in fuzzing.seeds():
+        examine(data, timed=False)
+    assert examine.traces > len(captures())
+    assert examine.inputs > examine.traces + 10
 
 
 SECONDS = 60 if os.environ.get("CI") else 3
