@@ -23,9 +23,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import reference
 import writer
 import zstandard
 from capturing import START, read, read_broken, sent_tcp, sent_udp
+from fuzzing import steps
+from making import from_columns
 from writer import Frame
 
 import toolkit
@@ -64,18 +67,17 @@ def bomb(how: str, start: bytes = small) -> bytes:
 
 
 MEASURE = """
-    import resource
-    def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    from fuzzing import peak_memory
     folder, limit = sys.argv[1], int(sys.argv[2])
     warnings.simplefilter("ignore")
     toolkit.read(folder + "/small")
-    before = peak()
+    before = peak_memory()
     for name in ("gzip", "zstd", "xz", "bz2"):
         try:
             found = len(toolkit.read(f"{folder}/{name}", max_decompressed=limit))
         except toolkit.CaptureError as error:
             found = str(error).partition("found ")[2]
-        print(peak() - before, found, sep="|")
+        print(peak_memory() - before, found, sep="|")
 """
 
 
@@ -532,6 +534,36 @@ def test_pipe_that_took_the_place_of_a_file(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(os, "stat", lambda name, **more: status if name == str(path) else stat(name, **more))
     with pytest.raises(toolkit.CaptureError, match="found a pipe"):
         toolkit.read(path)
+
+
+# Windows
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_entropy_in_any_order_by_small_steps(seed: int, tmp_path: Path) -> None:
+    draw = np.random.default_rng(seed)
+    parts = []
+    for name in ("gzip", "plain", "zstd", "other"):
+        payloads = [draw.integers(0, 1 + draw.integers(256), draw.integers(1_400), np.uint8) for _ in range(40)]
+        frames = [Frame(sent_tcp(payload.tobytes()).packet, START) for payload in payloads]
+        data = writer.pcap(frames, linktype=101)
+        path = tmp_path / name
+        path.write_bytes(COMPRESS.get(name, bytes)(data))
+        parts.append(toolkit.read(path)[draw.permutation(40)])
+    trace = toolkit.concat(parts)[draw.permutation(160)[:100]]
+    if seed % 2:
+        trace = trace[np.argsort(trace.column("frame_offset"))]
+    expected = [reference.entropy(bytes(trace.payload(i))) for i in range(100)]
+    with steps(seed):
+        assert toolkit.payload_entropy(trace).tolist() == pytest.approx(expected, abs=1e-9)
+    assert toolkit.payload_entropy(trace).tolist() == pytest.approx(expected, abs=1e-9)
+
+
+def test_columns_that_point_outside_of_the_bytes() -> None:
+    for columns in ({"frame_offset": 1}, {"payload_start": 1}, {"payload_captured": 5}, {"frame_offset": 4}):
+        trace = from_columns(["10.0.0.1"], b"abcd", **({"time": [0], "payload_captured": 4} | columns))
+        with pytest.raises(IndexError):
+            toolkit.payload_entropy(trace)
 
 
 # Blocks

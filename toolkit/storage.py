@@ -142,7 +142,7 @@ class Window:
         self._buffer = np.empty(0, np.uint8)
         self._step = 0
         self.base = 0
-        self.data = source if isinstance(source, np.ndarray) else self._buffer[:0]
+        self.data = source.view() if isinstance(source, np.ndarray) else self._buffer[:0]
         self.data.flags.writeable = False  # a kernel would be compiled once more for an array that can be written
 
     def load(self, first: int, least: int) -> None:
@@ -212,4 +212,8 @@ class Pass:
         if number != self._number:
             self._number = number
             self._window = Window(self._storage.parts[number])
-        self._window.load(offset - int(self._storage.bases[number]) + skip, size)
+        first = offset - int(self._storage.bases[number]) + skip
+        self._window.load(first, size)
+        stop = self._window.base + len(self._window.data)
+        if first + size > stop:  # never of what was read from a capture
+            raise IndexError(f"bytes {first} to {first + size} are wanted of a capture of {stop}")
