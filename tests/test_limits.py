@@ -33,6 +33,7 @@ from writer import Frame
 
 import toolkit
 from toolkit.capture import sources
+from toolkit.storage import Pass
 
 MIB = 1 << 20
 HOW = ["gzip", "zstd", "xz", "bz2"]
@@ -557,7 +558,10 @@ def test_entropy_in_any_order_by_small_steps(seed: int, tmp_path: Path) -> None:
     if seed % 2:
         trace = trace[np.argsort(trace.column("frame_offset"))]
     expected = [reference.entropy(bytes(trace.payload(i))) for i in range(100)]
+    offset, captured = trace.column("frame_offset"), trace.column("frame_captured")
+    frames = [trace.storage.read(int(offset[i]), 0, int(captured[i])) for i in range(100)]
     with steps(seed):
+        assert Pass(trace.storage).frames(offset, captured).tobytes() == b"".join(frames)
         assert toolkit.payload_entropy(trace).tolist() == pytest.approx(expected, abs=1e-9)
     assert toolkit.payload_entropy(trace).tolist() == pytest.approx(expected, abs=1e-9)
 

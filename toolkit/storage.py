@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from toolkit._jit import Int, kernel
 from toolkit.errors import CaptureError
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
@@ -217,3 +218,41 @@ class Pass:
         stop = self._window.base + len(self._window.data)
         if first + size > stop:  # never of what was read from a capture
             raise IndexError(f"bytes {first} to {first + size} are wanted of a capture of {stop}")
+
+    def frames(self, offset: npt.NDArray[np.int64], captured: npt.NDArray[np.int32]) -> Bytes:
+        """Give the frames at these offsets, one behind the other in the order asked for."""
+        place = np.cumsum(captured, dtype=np.int64) - captured
+        out = np.empty(int(captured.sum(dtype=np.int64)), np.uint8)
+        order = np.argsort(offset, kind="stable")
+        done = 0
+        while True:
+            done = _copy(self.data, self.base, offset, captured, order, done, place, out)
+            if done == len(order):
+                break
+            self.load(int(offset[order[done]]), 0, int(captured[order[done]]))
+        self._storage.check()
+        out.flags.writeable = False
+        return out
+
+
+@kernel
+def _copy(
+    data: Bytes,
+    base: Int,
+    offset: npt.NDArray[np.int64],
+    captured: npt.NDArray[np.int32],
+    order: npt.NDArray[np.intp],
+    done: Int,
+    place: npt.NDArray[np.int64],
+    out: Bytes,
+) -> Int:
+    """Go on after `done` frames until one is not in `data`; give how many are done then."""
+    for i in range(done, len(order)):
+        row = order[i]
+        first, size = offset[row] - base, np.int64(captured[row])
+        if size == 0:
+            continue
+        if first < 0 or first + size > len(data):
+            return i
+        out[place[row] : place[row] + size] = data[first : first + size]
+    return len(order)
