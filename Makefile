@@ -5,13 +5,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test bench lab fix samples clean
+FUZZ_SECONDS ?= 14400
+
+.PHONY: help demo test bench fuzz lab fix samples clean
 
 help:
 	@echo "make demo     install, and go the whole way on a packaged capture"
 	@echo "make test     install, and run every check"
 	@echo "make lab      open the notebooks in JupyterLab"
 	@echo "make bench    measure speed and memory against other tools (minutes, on a quiet machine)"
+	@echo "make fuzz     look for captures that break the reader, FUZZ_SECONDS long (4 hours); fuzz-output keeps what is found"
 	@echo "make fix      format, and repair what the linter can"
 	@echo "make samples  cut the packaged captures again from the folder TOOLKIT_SHARED"
 	@echo "make clean    remove .venv and all caches"
@@ -30,6 +33,9 @@ test: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks
 
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python tests/fuzz.py --seconds $(FUZZ_SECONDS) --seed 0 --keep fuzz-output
+
 lab: $(VENV)/.installed-notebooks
 	$(BIN)/jupyter lab notebooks/01-explore.ipynb
 
@@ -43,7 +49,7 @@ samples: $(VENV)/.installed-dev
 	$(BIN)/python tests/cut_samples.py
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis demo-output
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis demo-output fuzz-output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -61,7 +61,7 @@ def pass_in_child(path: Path, clients: str, warm_up: Path, passes: int) -> tuple
     seconds
         CPU seconds of each pass.
     peak
-        The most bytes of anonymous memory (so without the mapped file) above those after the warm-up.
+        The most bytes of anonymous memory (so without mapped files) above those after the warm-up.
     """
     command = [sys.executable, "-m", "benchmarks.child", str(warm_up), str(path), clients, str(passes)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True) as child:

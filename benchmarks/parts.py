@@ -202,7 +202,7 @@ def _stages(kind: traces.Kind, packets: int, settings: Settings) -> Iterator[Row
         "features without entropy": lambda: cpu_here(lambda: toolkit.window_features(windows, traces.CLIENTS, others)),
         "all features": lambda: cpu_here(lambda: toolkit.window_features(windows, traces.CLIENTS)),
     }
-    in_turns(cases, 1)  # touches what the trace maps
+    in_turns(cases, 1)  # brings the file into the system's cache
     samples = in_turns(cases, settings.of(9, 5))
     samples["entropy"] = [
         both - rest for both, rest in zip(samples.pop("all features"), samples["features without entropy"], strict=True)

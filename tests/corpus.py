@@ -1,19 +1,13 @@
-"""Captures with bytes changed, cut out or put in: small ones of every file format and link type.
-
-Run as a program, it reads many of them: `test_fuzz.py` does so with numba's check of array bounds switched on.
-"""
+"""Captures with bytes changed, cut out or put in: small ones of every file format and link type."""
 
 from __future__ import annotations
 
 import random
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
-import numba
-import numpy as np
 import writer
 from capturing import ENDS, START, is_invariant, read, sent_tcp, sent_udp
 from capturing import sent as sent_other
@@ -122,26 +116,3 @@ def read_anything(data: bytes) -> Trace | None:
             return None
     is_invariant(trace)
     return trace
-
-
-def main(count: int) -> None:
-    @numba.njit
-    def beyond(array: np.ndarray[Any, Any], place: int) -> int:
-        return int(array[np.uint64(place)])
-
-    try:
-        beyond(np.zeros(3, np.uint8), 3)
-    except IndexError:
-        pass
-    else:
-        sys.exit("array bounds are not checked")
-    traces = [trace for data in changed_captures(count, 1) if (trace := read_anything(data)) is not None]
-    for trace in traces:
-        trace.health()
-        for keep in (False, True):
-            toolkit.anonymise(trace, key=bytes(32), keep_payload=keep)
-    sys.stdout.write(f"{len(traces)} captures with {sum(len(trace) for trace in traces)} packets\n")
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

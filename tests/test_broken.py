@@ -203,6 +203,7 @@ BAD_BLOCKS = {
     "length 0": (block(6, 0), LENGTHS, "block type 0x6 with length 0"),
     "length 8": (block(6, 8), LENGTHS, "block type 0x6 with length 8"),
     "length 13": (block(0x99, 13, b"a"), LENGTHS, "block type 0x99 with length 13"),
+    "length 14 of more": (block(0x99, 14, bytes(64)), LENGTHS, "block type 0x99 with length 14"),
     "lengths differ": (block(0x99, 16, b"abcd", 20), LENGTHS, "block type 0x99 with length 16, repeated as 20"),
     "short packet": (block(6, 28, bytes(16)), LENGTHS, "block type 0x6 with length 28"),
     "short old packet": (block(2, 28, bytes(16)), LENGTHS, "block type 0x2 with length 28"),

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import fuzzing
+import pytest
 import writer
 from capturing import START, rows
 from corpus import CHANGES, Change, captures, change, changed_captures, frames, read_anything
@@ -67,12 +72,45 @@ def test_many_changed_captures() -> None:
     assert sum(len(trace) for trace in traces if trace is not None) > 10_000
 
 
-def test_no_array_is_read_or_written_beyond_its_end(tmp_path: Path) -> None:
-    """The kernels once more, compiled with a check of each index, which the fast ones do without."""
-    program = Path(__file__).with_name("corpus.py")
-    environment = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", program, "3000"], env=environment, capture_output=True, text=True, check=False
-    )
+def test_what_was_found_before(tmp_path: Path) -> None:
+    assert fuzzing.FOUND.stat().st_size < 200_000
+    examine = fuzzing.Examiner(tmp_path)
+    for data in fuzzing.seeds():
+        examine(data, timed=False)
+    assert examine.traces > len(captures())
+    assert examine.inputs > examine.traces + 10
+
+
+HAS_WHEEL = sys.platform == "linux" and platform.machine() == "x86_64" and sys.version_info < (3, 15)
+SECONDS = 60 if os.environ.get("CI") else 3
+"""Of each of the two parts of `fuzz.py`; `make fuzz` runs it for hours."""
+
+
+@pytest.fixture(scope="module")
+def keep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("fuzz")
+
+
+def fuzz(part: str, keep: Path) -> int:
+    """Run a part of `fuzz.py`; give the number of inputs."""
+    program = Path(__file__).with_name("fuzz.py")
+    command = [sys.executable, program, "--only", part, "--seconds", str(SECONDS), "--keep", keep]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS + 400)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert int(done.stdout.split()[0]) > 2_000
+    sys.stdout.write(done.stdout)  # pytest -rP shows it
+    found = re.fullmatch(rf"{part}: (\d+) inputs.*\n", done.stdout)
+    assert found is not None, done.stdout
+    return int(found[1])
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("atheris") is None and not (os.environ.get("CI") and HAS_WHEEL),
+    reason="no atheris, so no fuzzing guided by coverage, only that by structure (it is made for Linux on x86-64)",
+)
+def test_fuzzing_guided_by_coverage(keep: Path) -> None:
+    assert fuzz("guided", keep) > 50 * SECONDS
+
+
+def test_fuzzing_with_array_bounds_checked(keep: Path) -> None:
+    """The kernels compiled with a check of each index, which the fast ones do without."""
+    assert fuzz("checked", keep) > 20 * SECONDS

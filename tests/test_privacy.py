@@ -355,13 +355,13 @@ def test_a_packet_is_what_the_writer_makes_of_it(
     number = writer.TCP if kind == "tcp" else writer.UDP
     expected = (writer.ipv4 if version == 4 else writer.ipv6)(*new, number, body)
     same = toolkit.anonymise(read(writer.pcap([Frame(segment, START)], linktype=101)), key=KEY, keep_payload=keep)
-    assert same.payload_places()[0][0].tobytes() == expected
+    assert same.storage.parts[0].tobytes() == expected
 
 
 def frame(packet: bytes, *, keep: bool = False, size: int | None = None) -> bytes:
     """Anonymise one packet, of which `size` bytes were captured."""
     trace = read(writer.pcap([Frame(packet[:size], START, len(packet))], linktype=101))
-    return toolkit.anonymise(trace, key=KEY, keep_payload=keep).payload_places()[0][0].tobytes()
+    return toolkit.anonymise(trace, key=KEY, keep_payload=keep).storage.parts[0].tobytes()
 
 
 NEW = tuple(mapped(list(ENDS[4])))
@@ -409,8 +409,8 @@ def test_frames_do_not_touch_each_other() -> None:
     traces = [read(writer.pcap(made, linktype=101)), *(read(_capture(seed, seed)[0]) for seed in range(8))]
     for trace in traces:
         alone = [toolkit.anonymise(trace[row : row + 1], key=KEY) for row in range(len(trace))]
-        whole = toolkit.anonymise(trace, key=KEY).payload_places()[0][0].tobytes()
-        assert whole == b"".join(one.payload_places()[0][0].tobytes() for one in alone)
+        whole = toolkit.anonymise(trace, key=KEY).storage.parts[0].tobytes()
+        assert whole == b"".join(one.storage.parts[0].tobytes() for one in alone)
 
 
 # Nothing else is there
@@ -440,7 +440,7 @@ def test_tcp_options(options: str) -> None:
     after += bytes(-len(after) % 4)
     packet = sent_tcp(b"payload", tcp_options=before).packet
     same = toolkit.anonymise(read(writer.pcap([Frame(packet, START)], linktype=101)), key=KEY)
-    assert same.payload_places()[0][0].tobytes()[40 : 40 + len(before)] == after
+    assert same.storage.parts[0].tobytes()[40 : 40 + len(before)] == after
 
 
 def _secret_header(data: bytes, draw: random.Random) -> bytes:
@@ -573,7 +573,7 @@ def test_nothing_that_is_to_be_hidden_changes_a_byte(one: int, other: int, choic
         trace = read(data)
         assert trace.source.packets == trace.source.frames
         same = toolkit.anonymise(trace, key=KEY)
-        written = same.payload_places()[0][0].tobytes()
+        written = same.storage.parts[0].tobytes()
         for each in hidden:
             assert each not in written
         with_table.append((written, [column.tolist() for column in same.columns._replace(tls_type=same.columns.marks)]))
@@ -584,7 +584,7 @@ def test_payload_may_be_kept_but_nothing_else_is() -> None:
     """With `keep_payload`, what two captures differ in is in the payload of TCP and UDP, and in checksums."""
     for choice in range(40):
         one, other = (toolkit.anonymise(read(_capture(s, choice)[0]), key=KEY, keep_payload=True) for s in (1, 2))
-        a, b = (trace.payload_places()[0][0].copy() for trace in (one, other))
+        a, b = (trace.storage.parts[0].copy() for trace in (one, other))
         for trace, data in ((one, a), (other, b)):
             for row in range(len(trace)):
                 first = int(trace.column("frame_offset")[row] + trace.column("payload_start")[row])

@@ -248,8 +248,8 @@ def make_socket(path: Path) -> None:
         (lambda path: None, "no such file"),
         (Path.mkdir, "a directory"),
         (Path.touch, "an empty file"),
-        (make_fifo, "something that is not a regular file"),
-        (make_socket, "something that is not a regular file"),
+        (make_fifo, "a pipe; what comes out of it cannot be read again: write it to a file first"),
+        (make_socket, "a socket"),
         (lambda path: path.symlink_to("nowhere"), "no such file"),
         (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
     ],
@@ -264,7 +264,7 @@ def test_no_capture_file(
 
 
 def test_other_paths_that_lead_nowhere(tmp_path: Path) -> None:
-    assert message("/dev/null") == "something that is not a regular file"
+    assert message("/dev/null") == message("/dev/zero") == "a device"
     path = tmp_path / "file"
     path.touch()
     assert message(path / "below") == "Not a directory"
@@ -277,7 +277,7 @@ def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.chmod(0)
     if os.geteuid() == 0:  # who may read everything
 
-        def refuse(*_: object) -> None:
+        def refuse(*_: object, **options: object) -> None:
             raise PermissionError(13, "Permission denied")
 
         monkeypatch.setattr(sources, "open", refuse, raising=False)
@@ -285,7 +285,7 @@ def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **options: object) -> None:
         raise OSError(5, "Input/output error")
 
     path = tmp_path / "some.pcap"

@@ -455,8 +455,8 @@ def test_parts_of_one_capture_are_joined_without_its_bytes_twice(given_packets: 
         whole.packets.astype({"src": str, "dst": str}), trace.packets.astype({"src": str, "dst": str})
     )
     assert whole.source is trace.source
-    assert whole.payload_places()[0][0] is trace.payload_places()[0][0]
-    assert len(whole.payload_places()) == 1
+    assert whole.storage.parts[0] is trace.storage.parts[0]
+    assert len(whole.storage.parts) == 1
     assert whole.column("frame_offset").tolist() == trace.column("frame_offset").tolist()
     assert whole.health()["non-IP frames"].of == trace.health()["non-IP frames"].of
 
@@ -465,7 +465,7 @@ def test_concat_of_a_thousand_windows_is_quick() -> None:
     trace = toolkit.load_example("obfs4")
     windows = toolkit.count_windows(trace, 1)
     whole = toolkit.concat(windows)
-    assert len(whole.payload_places()) == 1
+    assert len(whole.storage.parts) == 1
     assert toolkit.payload_entropy(whole).tolist() == toolkit.payload_entropy(trace).tolist()
 
 
@@ -485,7 +485,7 @@ def test_concat_of_concats() -> None:
         b"",
         b"",
     ]
-    assert len(whole.payload_places()) == len(whole.sources) == 3
+    assert len(whole.storage.parts) == len(whole.sources) == 3
     assert whole.hosts == (A, X)
 
 

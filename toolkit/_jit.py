@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import numba
+import numpy as np
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,6 +43,14 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
             return _compile(function, cache=True)
         finally:
             config.CACHE_DIR = before
+
+
+def salt() -> np.uint64:
+    """Give a random number to mix into the hashes of a table, so that nobody can write a capture whose hashes collide.
+
+    Where in a table something lies must not show in results.
+    """
+    return np.uint64(int.from_bytes(os.urandom(8), "little"))
 
 
 def _compile(function: Callable[P, R], *, cache: bool) -> Callable[P, R]:

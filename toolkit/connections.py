@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from toolkit._jit import Int, kernel
+from toolkit._jit import Int, kernel, salt
 from toolkit.columns import Columns
 from toolkit.hosts import Networks
 from toolkit.trace import Trace
@@ -152,7 +152,7 @@ def connections(trace: Trace) -> Connections:
     <Trace obfs4.pcap: 63 packets, 2 hosts, 0.775 s>
     """
     columns, order = trace.columns, time_order(trace)
-    number, first, state = _follow(columns, _NO_ORDER if order is None else order)
+    number, first, state = _follow(columns, _NO_ORDER if order is None else order, salt())
     swapped = (state & _CLIENT_HIGH > 0) != (state & _FIRST_HIGH > 0)
     ends = _swap(swapped, columns.src[first], columns.dst[first])
     ports = _swap(swapped, columns.src_port[first], columns.dst_port[first])
@@ -286,7 +286,7 @@ def _slot(low: np.uint64, high: np.uint64, keys: npt.NDArray[np.uint64], held: I
 
 
 @kernel
-def _follow(columns: Columns, order: Index) -> tuple[Index, Index, Bits]:
+def _follow(columns: Columns, order: Index, salted: np.uint64) -> tuple[Index, Index, Bits]:
     """Give the connection of each row (-1: none), and the row of the first packet and the state of each connection."""
     n = len(columns.time)
     number = np.empty(n, np.int32)
@@ -317,7 +317,7 @@ def _follow(columns: Columns, order: Index) -> tuple[Index, Index, Bits]:
         a = (np.uint64(columns.src[row]) << np.uint64(16)) | src_port
         b = (np.uint64(columns.dst[row]) << np.uint64(16)) | dst_port
         side = np.int64(a > b)  # 1: from the high end
-        low, high = min(a, b) | (np.uint64(protocol == 17) << np.uint64(63)), max(a, b)
+        low, high = salted ^ min(a, b) ^ (np.uint64(protocol == 17) << np.uint64(63)), max(a, b)
         slot = _slot(low, high, keys, held)
         mine: Int = np.int64(held[slot])
         flags = columns.tcp_flags[row] if protocol == 6 else np.uint16(0)

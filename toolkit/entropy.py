@@ -13,6 +13,7 @@ import pandas as pd
 
 from toolkit._jit import Int, kernel
 from toolkit.columns import Columns
+from toolkit.storage import Pass
 from toolkit.trace import Trace
 
 ANY_PROTOCOL = -1
@@ -82,8 +83,18 @@ def entropy_of(trace: Trace, hosts: npt.NDArray[np.bool_], protocol: int) -> npt
     out = np.zeros(len(trace))
     captured = trace.column("payload_captured")
     table = _table(int(captured.max()) if len(captured) else 0)
-    for data, base in trace.payload_places():
-        _entropies(data, base, trace.columns, hosts, protocol, table, out)
+    offset, start = trace.column("frame_offset"), trace.column("payload_start")
+    # in the order of the file, whatever that of the rows; none is given where it is the same
+    order = np.empty(0, np.intp) if (offset[1:] >= offset[:-1]).all() else np.argsort(offset, kind="stable")
+    at_hand = Pass(trace.storage)
+    done = 0
+    while True:
+        done = _entropies(at_hand.data, at_hand.base, trace.columns, order, done, hosts, protocol, table, out)
+        if done == len(out):
+            break
+        row = order[done] if len(order) else done
+        at_hand.load(int(offset[row]), int(start[row]), int(captured[row]))
+    trace.storage.check()
     if trace.kept_entropy is not None:
         asked = hosts[trace.column("src")] | hosts[trace.column("dst")]
         if protocol >= 0:
@@ -315,26 +326,31 @@ def _entropies(
     data: npt.NDArray[np.uint8],
     base: Int,
     columns: Columns,
+    order: npt.NDArray[np.intp],
+    done: Int,
     hosts: npt.NDArray[np.bool_],
     protocol: Int,
     logs: npt.NDArray[np.float64],
     out: npt.NDArray[np.float64],
-) -> None:
+) -> Int:
+    """Go on after `done` rows until one has payload that is not in `data`; give how many are done then."""
     bins = np.zeros((2, 256), np.uint16)  # narrow ones are added up and cleared twice as fast
     wide = np.zeros((2, 256), np.uint32)
-    for row in range(len(out)):
+    for i in range(done, len(out)):
+        row = order[i] if len(order) > 0 else i
         captured = np.int64(columns.payload_captured[row])
         if captured == 0 or not (protocol < 0 or columns.protocol[row] == protocol):
             continue
         if not (hosts[columns.src[row]] or hosts[columns.dst[row]]):
             continue
-        first = columns.frame_offset[row] - base
-        if 0 <= first < len(data):
-            first += columns.payload_start[row]
-            if captured <= 65_535:
-                out[row] = _one_entropy(data, first, first + captured, bins, logs)
-            else:
-                out[row] = _one_entropy(data, first, first + captured, wide, logs)
+        first = columns.frame_offset[row] + columns.payload_start[row] - base
+        if first < 0 or first + captured > len(data):
+            return i
+        if captured <= 65_535:
+            out[row] = _one_entropy(data, first, first + captured, bins, logs)
+        else:
+            out[row] = _one_entropy(data, first, first + captured, wide, logs)
+    return len(out)
 
 
 @kernel

@@ -53,14 +53,14 @@ import numpy as np
 import numpy.typing as npt
 
 from toolkit.capture.rewriting import rewrite
-from toolkit.capture.sources import Bytes
-from toolkit.capture.writing import Format, Piece, row_ranges, write_pieces
+from toolkit.capture.writing import Format, Piece, frames_of, row_ranges, write_pieces
 from toolkit.columns import FIRST_FRAGMENT, LATER_FRAGMENT, NO_FRAME, Columns
 from toolkit.cryptopan import pseudonyms
 from toolkit.entropy import payload_entropy
 from toolkit.errors import ToolkitError
 from toolkit.hosts import Hosts, Network, Networks, parse_networks
 from toolkit.source import Source
+from toolkit.storage import Bytes
 from toolkit.trace import Trace
 
 
@@ -173,7 +173,7 @@ def write_anonymised(
     def pieces() -> Iterator[Piece]:
         for rows in row_ranges(trace):
             columns, data = _rewritten(trace, trace.columns.take(rows), hosts, keep_payload)
-            yield columns, [(data, 0)]
+            yield columns, data
 
     return write_pieces(trace, path, format, pieces(), kept=not keep_payload or trace.kept_entropy is not None)
 
@@ -208,13 +208,11 @@ def _rewritten(trace: Trace, columns: Columns, hosts: Hosts, keep_payload: bool)
     if (columns.link_type == NO_FRAME).any():
         row = int(np.argmax(columns.link_type == NO_FRAME))
         raise ToolkitError(f"packet {row} came from no capture file: it has no frame to anonymise")
-    ends = np.cumsum(columns.frame_captured, dtype=np.int64)
-    place: npt.NDArray[np.int64] = ends - columns.frame_captured
-    data = np.zeros(int(ends[-1]) if len(ends) else 0, np.uint8)
+    before = frames_of(trace, columns)
+    place: npt.NDArray[np.int64] = np.cumsum(columns.frame_captured, dtype=np.int64) - columns.frame_captured
+    data = np.zeros(len(before), np.uint8)
     marks = columns.marks.copy()
-    done = 0
-    for buffer, base in trace.payload_places():
-        done += rewrite(buffer, base, columns, hosts.words, keep_payload, place, data, marks)
+    done = rewrite(before, columns, hosts.words, keep_payload, place, data, marks)
     if done != len(place):  # nothing of them was written, so nothing leaks
         raise ToolkitError(f"{len(place) - done} packets have a frame that could not be read again")
     data.flags.writeable = False

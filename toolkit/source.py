@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+
+from toolkit.storage import Version
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Source:
         IP header that cannot be.
     problems
         What `toolkit.read` warned of.
+    version
+        Which file it was, and when it was last written to; None for packets that came from no file.
     """
 
     path: str = ""
@@ -46,6 +50,7 @@ class Source:
     no_header: int = 0
     bad_header: int = 0
     problems: tuple[str, ...] = ()
+    version: Version | None = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -55,8 +60,17 @@ class Source:
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of the file as it lies on disk (read again at the first call), ``""`` without a file."""
+        """SHA-256 of the file as it lies on disk (read again at the first call), ``""`` without a file.
+
+        Raises
+        ------
+        CaptureError
+            If another file is there now, or it was written to since the packets were read.
+        """
         if not self.path:
             return ""
-        with open(self.path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with open(self.path, "rb", buffering=0) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if self.version is not None:
+                self.version.check(self.path, Version.of(file))
+        return digest

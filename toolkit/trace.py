@@ -18,6 +18,7 @@ from toolkit.errors import ToolkitError
 from toolkit.hosts import Hosts, Network, Networks, parse_networks
 from toolkit.selection import PROTOCOLS, nanoseconds_of, port_numbers, protocol_number
 from toolkit.source import Source
+from toolkit.storage import CaptureFile, Storage
 
 if TYPE_CHECKING:
     from toolkit.capture.health import Health
@@ -33,7 +34,8 @@ class NoClientError(ToolkitError, ValueError):
 class Trace:
     """Packets in the order of their file, immutable. Made by `toolkit.read`, `Trace.from_packets` or `toolkit.concat`.
 
-    Selecting gives a new `Trace` which shares the bytes of the capture.
+    Selecting gives a new `Trace` which shares the bytes of the capture: however small, it keeps the file open (or, of a
+    compressed capture, all bytes in memory) while it lives.
 
     Attributes
     ----------
@@ -57,7 +59,7 @@ class Trace:
         self,
         columns: Columns,
         hosts: Hosts,
-        data: tuple[Array, ...],
+        data: tuple[Array | CaptureFile, ...],
         sources: tuple[Source, ...],
         *,
         history: tuple[str, ...] = (),
@@ -204,29 +206,29 @@ class Trace:
         return pd.Timedelta(min(self._bounds[1] - self._bounds[0], pd.Timedelta.max.value), unit="ns")
 
     @cached_property
-    def _bases(self) -> npt.NDArray[np.int64]:
-        """Where each of the joined buffers starts in `frame_offset`."""
-        return np.cumsum([0] + [len(part) for part in self._data], dtype=np.int64)
-
-    def payload_places(self) -> list[tuple[Array, int]]:
-        """Give each buffer with the `frame_offset` of its first byte, for kernels that look at payloads."""
-        return [(part, int(base)) for part, base in zip(self._data, self._bases, strict=False)]
+    def storage(self) -> Storage:
+        """The bytes of the captures, for what looks at payloads; `frame_offset` counts through all of them."""
+        return Storage(self._data)
 
     def payload(self, i: int) -> memoryview:
-        """Give the payload bytes of packet `i` that the file holds, without a copy.
+        """Give the payload bytes of packet `i` that the file holds, read-only.
+
+        They are read from the file; of a compressed capture they are in memory, and are not copied.
 
         Parameters
         ----------
         i
             Row, from 0; negative from the end.
+
+        Raises
+        ------
+        CaptureError
+            If the file was written to since it was opened. It may have been renamed, replaced or deleted.
         """
         captured = int(self._columns.payload_captured[i])
         if not captured:  # it may lie at the very end of the last buffer
             return memoryview(b"")
-        offset = int(self._columns.frame_offset[i])
-        part = int(np.searchsorted(self._bases, offset, side="right")) - 1
-        first = offset - int(self._bases[part]) + int(self._columns.payload_start[i])
-        return self._data[part].data[first : first + captured]
+        return self.storage.read(int(self._columns.frame_offset[i]), int(self._columns.payload_start[i]), captured)
 
     @property
     def kept_entropy(self) -> Array | None:
@@ -466,7 +468,7 @@ def concat(traces: Iterable[Trace]) -> Trace:
     renumber = rank[inverse]
     hosts = Hosts(words, family).take(np.sort(first))
     tables = []
-    data: dict[int, tuple[Array, int]] = {}  # each buffer once, and where it starts
+    data: dict[int, tuple[Array | CaptureFile, int]] = {}  # each buffer once, and where it starts
     start_host = base = 0
     for part in parts:
         here = renumber[start_host : start_host + len(part._hosts)]
@@ -477,9 +479,10 @@ def concat(traces: Iterable[Trace]) -> Trace:
                 base += len(piece)
         offset = columns.frame_offset
         if part._data:
-            moved = np.array([data[id(piece)][1] for piece in part._data], np.int64) - part._bases[:-1]
+            bases = part.storage.bases
+            moved = np.array([data[id(piece)][1] for piece in part._data], np.int64) - bases[:-1]
             # a packet without payload may lie at the very end of the last buffer
-            offset = offset + moved[np.searchsorted(part._bases[1:-1], offset, side="right")]
+            offset = offset + moved[np.searchsorted(bases[1:-1], offset, side="right")]
         tables.append(columns._replace(src=here[columns.src], dst=here[columns.dst], frame_offset=offset))
         start_host += len(part._hosts)
     columns = Columns.concatenate(tables)

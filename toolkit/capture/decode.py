@@ -20,7 +20,6 @@ import numpy.typing as npt
 
 from toolkit._jit import Int, kernel
 from toolkit.capture.framing import Frames
-from toolkit.capture.sources import Bytes
 from toolkit.columns import (
     FIRST_FRAGMENT,
     LATER_FRAGMENT,
@@ -30,6 +29,7 @@ from toolkit.columns import (
     TRUNCATED,
     Columns,
 )
+from toolkit.storage import Bytes
 
 PPI = 192
 """Link type of frames that say themselves of which link type they are."""
@@ -51,6 +51,7 @@ class HostTable(NamedTuple):
     slots: npt.NDArray[np.int32]  # number of a host, -1 free; a power of two, at most half full
     words: npt.NDArray[np.uint64]  # (n, 2)
     family: npt.NDArray[np.uint8]
+    salted: np.uint64
 
 
 @kernel
@@ -205,9 +206,10 @@ def _network(data: Bytes, position: Int, end: Int, link: Int) -> Int:
 
 
 @kernel
-def _slot(high: np.uint64, low: np.uint64, family: Int) -> Int:
+def _slot(high: np.uint64, low: np.uint64, family: Int, salted: np.uint64) -> Int:
     """Mix an address into 32 bits, of which the lowest choose the slot."""
-    mixed = (low ^ (high * np.uint64(0x9E3779B97F4A7C15)) ^ np.uint64(family)) * np.uint64(0xD6E8FEB86659FD93)
+    mixed = (low ^ salted) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(32)) ^ high ^ np.uint64(family)) * np.uint64(0xD6E8FEB86659FD93)
     return np.int64(mixed >> np.uint64(32))
 
 
@@ -215,7 +217,7 @@ def _slot(high: np.uint64, low: np.uint64, family: Int) -> Int:
 def _host(hosts: HostTable, count: Int, high: np.uint64, low: np.uint64, family: Int) -> Int:
     """Give the number of a host; `count` if it is new (it is then entered)."""
     mask = len(hosts.slots) - 1
-    slot = _slot(high, low, family) & mask
+    slot = _slot(high, low, family, hosts.salted) & mask
     while True:
         number = np.int64(hosts.slots[slot])
         if number < 0:
@@ -234,7 +236,8 @@ def enter_hosts(hosts: HostTable, known: Int) -> None:
     """Enter the first `known` hosts into empty slots, after the table has grown."""
     mask = len(hosts.slots) - 1
     for number in range(known):
-        slot = _slot(hosts.words[number, 0], hosts.words[number, 1], np.int64(hosts.family[number])) & mask
+        words, family = hosts.words[number], np.int64(hosts.family[number])
+        slot = _slot(words[0], words[1], family, hosts.salted) & mask
         while hosts.slots[slot] >= 0:
             slot = (slot + 1) & mask
         hosts.slots[slot] = number
@@ -257,12 +260,13 @@ def _tls(data: Bytes, position: Int, captured: Int) -> Int:
 
 @kernel
 def decode(
-    data: Bytes, frames: Frames, count: Int, first: Int, columns: Columns, row: Int, hosts: HostTable, known: Int,
-    lost: npt.NDArray[np.int64],
+    data: Bytes, base: Int, frames: Frames, count: Int, first: Int, columns: Columns, row: Int,
+    hosts: HostTable, known: Int, lost: npt.NDArray[np.int64],
 ) -> tuple[Int, Int]:  # fmt: skip
     """Decode `count` frames, the first of which has number `first`, into `columns` from `row` on.
 
-    Returns the next free row and the number of hosts known. `lost` counts the frames that gave no row.
+    `data` starts at byte `base` of the capture. Returns the next free row and the number of hosts known. `lost` counts
+    the frames that gave no row.
     """
     for i in range(count):
         start: Int = frames.offset[i]
@@ -428,7 +432,7 @@ def decode(
         columns.ip_id[place] = ident
         columns.marks[place] = marks
         columns.number[place] = first + i
-        columns.frame_offset[place] = start
+        columns.frame_offset[place] = base + start
         columns.frame_length[place] = frames.length[i]
         columns.frame_captured[place] = frames.captured[i]
         columns.payload_start[place] = payload - start

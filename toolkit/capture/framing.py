@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from toolkit._jit import Int, kernel
-from toolkit.capture.sources import Bytes
 from toolkit.errors import CaptureError, CaptureWarning
+from toolkit.storage import Bytes, CaptureFile, Window
 
 CHUNK = 16_384
 """Frames handed over at a time."""
@@ -93,25 +93,39 @@ _SECTION_BLOCK = 0x0A0D0D0A
 _BYTE_ORDER = 0x1A2B3C4D
 
 
-def read_frames(path: str, data: Bytes, framing: Framing) -> Iterator[tuple[Frames, int]]:
+ENOUGH = 12
+"""Bytes by which it is told whether a capture starts with them, and that are shown if none does."""
+
+
+def starts_capture(start: bytes | bytearray) -> bool:
+    """Tell whether a file that starts with these bytes may be a pcap or pcapng capture."""
+    both = [int.from_bytes(start[:4], order) for order in ("little", "big")]
+    return both[0] == _SECTION_BLOCK or any(magic in _PCAP_MAGICS for magic in both)
+
+
+def read_frames(path: str, source: Bytes | CaptureFile, framing: Framing) -> Iterator[tuple[Window, Frames, int]]:
     """Give the frames of a capture in chunks of at most `CHUNK`, with how many there are in each.
 
-    The arrays are the same ones each time. `framing` is kept up to date.
+    They lie in the window, and their offsets are in its data. Window and arrays are the same ones each time. `framing`
+    is kept up to date.
 
     Raises
     ------
     CaptureError
         If it is no capture, or its file header is cut.
     """
+    window = Window(source)
+    window.load(0, 24)
+    data = window.data
     magic = int.from_bytes(data[:4].tobytes(), "little")
     swapped = int.from_bytes(data[:4].tobytes(), "big")
     if magic == _SECTION_BLOCK and len(data) >= 4:
-        return _read_pcapng(path, data, framing)
+        return _read_pcapng(path, window, len(source), framing)
     for value, big in ((magic, False), (swapped, True)):
         if value in _PCAP_MAGICS:
             if len(data) < 24:
                 raise CaptureError(path, "a pcap file header of 24 bytes", f"{len(data)} bytes", 0)
-            return _read_pcap(data, framing, *_PCAP_MAGICS[value], big)
+            return _read_pcap(window, len(source), framing, *_PCAP_MAGICS[value], big)
     start = data[:4].tobytes()
     found = f"a file that starts with {start.hex(' ')}"
     if start and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start):
@@ -120,29 +134,36 @@ def read_frames(path: str, data: Bytes, framing: Framing) -> Iterator[tuple[Fram
 
 
 def _read_pcap(
-    data: Bytes, framing: Framing, unit: int, header: int, resolution: str, big: bool
-) -> Iterator[tuple[Frames, int]]:
+    window: Window, size: int, framing: Framing, unit: int, header: int, resolution: str, big: bool
+) -> Iterator[tuple[Window, Frames, int]]:
     order = "big" if big else "little"
     framing.format = f"pcap ({order} endian, {resolution})"
-    framing.snap_length = _u32(data, 16, big)
-    link = _u32(data, 20, big) & 0xFFFF  # above: the length of the frame check sequence
+    framing.snap_length = _u32(window.data, 16, big)
+    link = _u32(window.data, 20, big) & 0xFFFF  # above: the length of the frame check sequence
     frames = Frames.empty()
     frames.link[:] = link
     framing.position = 24
-    status = FULL
-    while status == FULL:
-        count, position, status, _ = _hop_pcap(data, framing.position, big, header, unit, frames)
-        framing.position = position
+    while True:
+        place = framing.position - window.base
+        count, place, status, _ = _hop_pcap(window.data, place, big, header, unit, frames)
+        framing.position = window.base + place
         framing.frames += count
         if count:
-            yield frames, count
-    left = len(data) - framing.position
-    if status == CUT:
-        wanted = f"{header + _u32(data, framing.position + 8, big)}" if left >= header else f"at least {header}"
-        framing.stop(f"a record of {wanted} bytes", f"the last {left} bytes")
-    elif status == TOO_LONG:
-        claimed = _u32(data, framing.position + 8, big)
-        framing.stop(f"a record of at most {LONGEST} captured bytes", f"a record length of {claimed}")
+            yield window, frames, count
+        if status == FULL:
+            continue
+        left = size - framing.position
+        if status == TOO_LONG:
+            claimed = _u32(window.data, place + 8, big)
+            return framing.stop(f"a record of at most {LONGEST} captured bytes", f"a record length of {claimed}")
+        if left == 0:
+            return None
+        there = len(window.data) - place
+        need = header + (_u32(window.data, place + 8, big) if there >= header else 0)
+        if need > left:
+            wanted = f"{need}" if there >= header else f"at least {header}"
+            return framing.stop(f"a record of {wanted} bytes", f"the last {left} bytes")
+        window.load(framing.position, need)
 
 
 def _u16(data: Bytes, position: int, big: bool) -> int:
@@ -216,98 +237,131 @@ def _hop_pcap(
     return count, position, FULL, fetched
 
 
-def _read_pcapng(path: str, data: Bytes, framing: Framing) -> Iterator[tuple[Frames, int]]:
+def _read_pcapng(path: str, window: Window, size: int, framing: Framing) -> Iterator[tuple[Window, Frames, int]]:
     frames = Frames.empty()
     big = False
     orders: list[str] = []
-    interfaces = _interfaces([])
-    listed: list[tuple[int, int, int, int]] = []
+    interfaces = _Interfaces()
     while True:
-        count, position, status, untimed, _ = _hop_pcapng(data, framing.position, big, interfaces, frames)
-        framing.position = position
+        place = framing.position - window.base
+        count, place, status, untimed, _ = _hop_pcapng(window.data, place, big, interfaces.table, frames)
+        framing.position = window.base + place
         framing.frames += count
         framing.untimed += untimed
         framing.format = f"pcapng ({' and '.join(orders)} endian)"
         if count:
-            yield frames, count
+            yield window, frames, count
+        if status == FULL:
+            continue
+        left = size - framing.position
+        need = _pcapng_need(window.data[place:], left, big, status)
+        if need > len(window.data) - place and need <= left:
+            window.load(framing.position, need)
+            continue
+        block = window.data[place:]
         if status == SECTION:
-            big = data[position + 8 : position + 12].tobytes() == _BYTE_ORDER.to_bytes(4, "big")
-            little = data[position + 8 : position + 12].tobytes() == _BYTE_ORDER.to_bytes(4, "little")
-            length = _u32(data, position + 4, big)
-            if not (big or little) or length < 28 or length % 4 or length > len(data) - position:
+            big = block[8:12].tobytes() == _BYTE_ORDER.to_bytes(4, "big")
+            little = block[8:12].tobytes() == _BYTE_ORDER.to_bytes(4, "little")
+            length = _u32(block, 4, big)
+            if not (big or little) or length < 28 or length % 4 or length > left:
                 expected = "a pcapng section header with the byte-order magic 1a2b3c4d and a length of 28 or more"
-                start = data[position + 4 : position + 12].tobytes().hex(" ") or "the end of the file"
+                start = block[4:12].tobytes().hex(" ") or "the end of the file"
                 if framing.frames == 0 and not orders:
-                    raise CaptureError(path, expected, start, position)
+                    raise CaptureError(path, expected, start, framing.position)
                 return framing.stop(expected, start)
-            major = _u16(data, position + 12, big)
+            major = _u16(block, 12, big)
             if major != 1:
                 expected, found = "pcapng version 1", f"version {major}"
                 if framing.frames == 0 and not orders:
-                    raise CaptureError(path, expected, found, position)
+                    raise CaptureError(path, expected, found, framing.position)
                 return framing.stop(expected, found)
             order = "big" if big else "little"
             if order not in orders:
                 orders.append(order)
-            listed = []  # interfaces are numbered anew in each section
-            interfaces = _interfaces(listed)
+            interfaces = _Interfaces()  # they are numbered anew in each section
             framing.position += length
         elif status == INTERFACE:
-            length = _u32(data, position + 4, big)
-            listed.append(_parse_interface(data[position + 8 : position + length - 4], big))
-            framing.snap_length = max(framing.snap_length, listed[-1][1])
-            interfaces = _interfaces(listed)
+            length = _u32(block, 4, big)
+            snap = interfaces.add(block[8 : length - 4], big)
+            framing.snap_length = max(framing.snap_length, snap)
             framing.position += length
-        elif status != FULL:
-            _explain_pcapng(data, framing, status, big, len(listed))
+        else:
+            _explain_pcapng(block, left, framing, status, big, len(interfaces.table.link))
             return None
 
 
-def _explain_pcapng(data: Bytes, framing: Framing, status: int, big: bool, interfaces: int) -> None:
-    position = framing.position
-    left = len(data) - position
+def _pcapng_need(block: Bytes, left: int, big: bool, status: int) -> int:
+    """Give the bytes that must be at hand to go on with a block: all of it, of a section header the fixed part."""
+    if status == END:
+        return min(left, 1)
+    if status == SECTION:
+        return min(left, 28)
+    if status != CUT:
+        return 0
+    return _u32(block, 4, big) if len(block) >= 8 else min(left, 8)
+
+
+def _explain_pcapng(block: Bytes, left: int, framing: Framing, status: int, big: bool, interfaces: int) -> None:
     if status == CUT:
-        wanted = f"a block of {_u32(data, position + 4, big)} bytes" if left >= 8 else "a block of at least 12 bytes"
+        wanted = f"a block of {_u32(block, 4, big)} bytes" if left >= 8 else "a block of at least 12 bytes"
         framing.stop(wanted, f"the last {left} bytes")
     elif status == BAD_BLOCK:
-        length = _u32(data, position + 4, big)
-        trailer = _u32(data, position + length - 4, big) if 12 <= length <= left else None
-        found = f"block type {_u32(data, position, big):#x} with length {length}"
+        length = _u32(block, 4, big)
+        trailer = _u32(block, length - 4, big) if 12 <= length <= len(block) and length % 4 == 0 else None
+        found = f"block type {_u32(block, 0, big):#x} with length {length}"
         found += f", repeated as {trailer}" if trailer not in (None, length) else ""
         framing.stop("a block whose two lengths agree and hold its contents", found)
     elif status == TOO_LONG:
-        framing.stop(f"a packet of at most {LONGEST} captured bytes", f"{_u32(data, position + 20, big)}")
+        framing.stop(f"a packet of at most {LONGEST} captured bytes", f"{_u32(block, 20, big)}")
     elif status == NO_INTERFACE:
-        kind = _u32(data, position, big)
-        number = 0 if kind == 3 else _u16(data, position + 8, big) if kind == 2 else _u32(data, position + 8, big)
+        kind = _u32(block, 0, big)
+        number = 0 if kind == 3 else _u16(block, 8, big) if kind == 2 else _u32(block, 8, big)
         framing.stop(f"a packet of one of the section's {interfaces} interfaces", f"interface {number}")
 
 
-def _interfaces(listed: list[tuple[int, int, int, int]]) -> Interfaces:
-    columns = list(zip(*listed, strict=True)) or [(), (), (), ()]
-    link, snap, power, offset = columns
-    return Interfaces(
-        np.array(link, np.int32), np.array(snap, np.int64), np.array(power, np.int64), np.array(offset, np.int64)
-    )
+class _Interfaces:
+    """The interfaces of a section while they are found; a file may have a great many."""
+
+    def __init__(self) -> None:
+        self._room = Interfaces(np.empty(4, np.int32), *(np.empty(4, np.int64) for _ in range(3)))
+        self._number = 0
+        self.table = Interfaces._make(column[:0] for column in self._room)
+
+    def add(self, body: Bytes, big: bool) -> int:
+        """Enter the interface that a block describes, and give its snap length."""
+        snap = _u32(body, 4, big)
+        if self._number == len(self._room.link):
+            self._room = Interfaces._make(np.concatenate([column, column]) for column in self._room)
+        values = (_u16(body, 0, big), snap, *_time_options(body, big))
+        column: Any
+        for column, value in zip(self._room, values, strict=True):
+            column[self._number] = value
+        self._number += 1
+        self.table = Interfaces._make(column[: self._number] for column in self._room)
+        return snap
 
 
-def _parse_interface(body: Bytes, big: bool) -> tuple[int, int, int, int]:
-    """Read an interface description: link type, snap length, power of the time resolution, time offset."""
-    order = ">" if big else "<"
-    link, snap = _u16(body, 0, big), _u32(body, 4, big)
-    power, offset = 6, 0
-    position = 8
+@kernel
+def _time_options(body: Bytes, big: bool) -> tuple[Int, Int]:
+    """Find time resolution (power) and time offset among the options of an interface."""
+    power: Int = 6
+    offset: Int = 0
+    position: Int = 8
     while position + 4 <= len(body):
-        code, length = _u16(body, position, big), _u16(body, position + 2, big)
-        value = body[position + 4 : position + 4 + length]
-        if code == 0 or len(value) < length:
+        word = _word(body, position, big)
+        code, length = (word >> 16, word & 0xFFFF) if big else (word & 0xFFFF, word >> 16)
+        value = position + 4
+        if code == 0 or value + length > len(body):
             break
         if code == 9 and length == 1:  # if_tsresol: the top bit says whether the power is of 2 or of 10
-            power = -int(value[0] & 0x7F) if value[0] & 0x80 else int(value[0])
+            power = np.int64(body[value] & 0x7F)
+            if body[value] & 0x80:
+                power = -power
         elif code == 14 and length == 8:  # if_tsoffset
-            offset = int(np.frombuffer(value.tobytes(), dtype=f"{order}i8")[0])
-        position += 4 + length + (-length % 4)
-    return link, snap, power, offset
+            first, second = _word(body, value, big), _word(body, value + 4, big)
+            offset = (first << 32) | second if big else (second << 32) | first
+        position = value + length + (-length % 4)
+    return power, offset
 
 
 @kernel

@@ -9,7 +9,7 @@ from typing import SupportsIndex, overload
 import numpy as np
 import pandas as pd
 
-from toolkit._jit import Int, kernel
+from toolkit._jit import Int, kernel, salt
 from toolkit.columns import MALFORMED, PARTIAL_CHECKSUM, TRUNCATED, Columns
 from toolkit.connections import connections as connections_of
 from toolkit.trace import Trace
@@ -125,8 +125,8 @@ def check(trace: Trace) -> Health:
     cut_packets = int((cut > 0).sum())
     back = int((columns.time[1:] < columns.time[:-1]).sum())
     transport = int(np.isin(columns.protocol, (6, 17)).sum())
-    segments, duplicates, retransmitted = _repeats(columns)
-    connections, one_sided = _sides(columns)
+    segments, duplicates, retransmitted = _repeats(columns, salt())
+    connections, one_sided = _sides(columns, salt())
     in_frames = "frames"
     damaged = [source for source in sources if source.problems]
     late = connections_of(trace)
@@ -253,7 +253,7 @@ def _mix(value: np.uint64) -> np.uint64:
 
 
 @kernel
-def _repeats(columns: Columns) -> tuple[int, int, int]:
+def _repeats(columns: Columns, salted: np.uint64) -> tuple[int, int, int]:
     """Count TCP segments with payload, and those of them seen before: the same packet, or sent again."""
     n = len(columns.time)
     segments = 0
@@ -270,7 +270,7 @@ def _repeats(columns: Columns) -> tuple[int, int, int]:
             continue
         ends = (np.uint64(columns.src[row]) << np.uint64(32)) | np.uint64(columns.dst[row])
         ports = (np.uint64(columns.src_port[row]) << np.uint64(16)) | np.uint64(columns.dst_port[row])
-        key = _mix(_mix(ends) ^ (ports << np.uint64(32)) ^ np.uint64(columns.tcp_seq[row]))
+        key = _mix(_mix(ends ^ salted) ^ (ports << np.uint64(32)) ^ np.uint64(columns.tcp_seq[row]))
         slot = np.int64(key & np.uint64(mask))
         while first[slot] >= 0:
             other = first[slot]
@@ -300,7 +300,7 @@ def _repeats(columns: Columns) -> tuple[int, int, int]:
 
 
 @kernel
-def _sides(columns: Columns) -> tuple[int, int]:
+def _sides(columns: Columns, salted: np.uint64) -> tuple[int, int]:
     """Count TCP connections, and those of which only one direction is there."""
     n = len(columns.time)
     size = 1024
@@ -317,12 +317,12 @@ def _sides(columns: Columns) -> tuple[int, int]:
             both = np.zeros(size, np.bool_)
             for k in range(len(old_rows)):
                 if old_rows[k] >= 0:
-                    slot = _connection_slot(columns, old_rows[k], size)
+                    slot = _connection_slot(columns, old_rows[k], size, salted)
                     while rows[slot] >= 0:
                         slot = (slot + 1) & (size - 1)
                     rows[slot] = old_rows[k]
                     both[slot] = old_both[k]
-        slot = _connection_slot(columns, row, size)
+        slot = _connection_slot(columns, row, size, salted)
         while True:
             other = rows[slot]
             if other < 0:
@@ -346,7 +346,7 @@ def _sides(columns: Columns) -> tuple[int, int]:
 
 
 @kernel
-def _connection_slot(columns: Columns, row: Int, size: Int) -> Int:
+def _connection_slot(columns: Columns, row: Int, size: Int, salted: np.uint64) -> Int:
     a = (np.uint64(columns.src[row]) << np.uint64(16)) | np.uint64(columns.src_port[row])
     b = (np.uint64(columns.dst[row]) << np.uint64(16)) | np.uint64(columns.dst_port[row])
-    return np.int64(_mix(min(a, b) * np.uint64(0x9E3779B97F4A7C15) ^ max(a, b)) & np.uint64(size - 1))
+    return np.int64(_mix((min(a, b) ^ salted) * np.uint64(0x9E3779B97F4A7C15) ^ max(a, b)) & np.uint64(size - 1))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from toolkit._jit import salt
 from toolkit.capture.beside import restore
 from toolkit.capture.decode import (
     BAD_HEADER,
@@ -23,14 +24,16 @@ from toolkit.capture.decode import (
     enter_hosts,
 )
 from toolkit.capture.framing import CHUNK, Frames, Framing, read_frames
-from toolkit.capture.sources import Bytes, open_capture
+from toolkit.capture.sources import RawCapture, open_capture
 from toolkit.columns import Columns
 from toolkit.errors import CaptureError, CaptureWarning
 from toolkit.hosts import Hosts
 from toolkit.source import Source
+from toolkit.storage import Bytes, CaptureFile
 from toolkit.trace import Trace
 
-_PROGRESS_STEP = 16  # chunks between two reports of progress: a quarter of a million packets
+_TELL = 1 << 22  # bytes between two reports of progress
+_NAMED = 8  # unknown link types that have a warning of their own
 
 
 def read(
@@ -38,12 +41,15 @@ def read(
     *,
     strict: bool = False,
     progress: bool | Callable[[int, int], None] | None = None,
+    max_decompressed: int | None = None,
 ) -> Trace:
     """Read a capture file.
 
     pcap and pcapng of any byte order, time resolution and interface mix, plain or compressed by gzip, zstd, xz or
     bzip2; told apart by their first bytes, never by the name. Every packet with a whole IP header is a row; link
-    types and other limits are listed in `toolkit.capture.decode`. The file stays mapped while the trace lives.
+    types and other limits are listed in `toolkit.capture.decode`. The file stays open while
+    the trace lives, or one made from it, and must not be written to; payloads are read from it when they are asked for.
+    What was compressed is kept in memory instead.
 
     An anonymised capture has no payload bytes; what was computed of them comes from the table beside it
     (`toolkit.capture.beside`).
@@ -57,6 +63,12 @@ def read(
     progress
         True shows a progress bar on the error stream if that is a terminal; a function is called with bytes done and
         bytes in all.
+    max_decompressed
+        Most bytes that a compressed capture may grow to; what comes after is not read, as if the file ended there. By
+        default 200 times the file, but 1 GiB at least and 64 GiB at most. A real capture whose payloads can be
+        compressed has headers that cannot, and stays under 200 times; only a small one of nothing but zeros is above,
+        and that is no danger. A bomb is 1,000 to 1,000,000 times its size. No matter the limit, decompression stops at
+        once if what comes out does not start as a capture does.
 
     Returns
     -------
@@ -66,9 +78,9 @@ def read(
     Raises
     ------
     CaptureError
-        If the file cannot be opened, is empty or is no capture; with ``strict=True`` also for what else would be a
-        `CaptureWarning`: a record that the end of the file cuts, a record length that cannot be, an unknown link type,
-        packets without a time.
+        If the file cannot be opened, is empty, is no capture or is written to meanwhile; with ``strict=True`` also for
+        what else would be a `CaptureWarning`: a record that the end of the file cuts, a record length that cannot be,
+        an unknown link type, packets without a time, more decompressed bytes than allowed.
 
     Warns
     -----
@@ -89,12 +101,26 @@ def read(
                 bar.total = total
                 bar.update(done - bar.n)
 
-            return _read(path, strict, show)
-    return _read(path, strict, progress or None)
+            return _read(path, strict, show, max_decompressed)
+    return _read(path, strict, progress or None, max_decompressed)
 
 
-def _read(path: str | os.PathLike[str], strict: bool, progress: Callable[[int, int], None] | None) -> Trace:
-    capture = open_capture(path, None if progress is None else _stage(progress, 0, 3))
+def _read(
+    path: str | os.PathLike[str],
+    strict: bool,
+    progress: Callable[[int, int], None] | None,
+    max_decompressed: int | None,
+) -> Trace:
+    capture = open_capture(path, None if progress is None else _stage(progress, 0, 3), max_decompressed)
+    try:
+        return _trace_of(capture, strict, progress)
+    except BaseException:
+        if isinstance(capture.data, CaptureFile):
+            capture.data.close()  # the traceback would keep it open
+        raise
+
+
+def _trace_of(capture: RawCapture, strict: bool, progress: Callable[[int, int], None] | None) -> Trace:
     data = capture.data
     if capture.problem is not None and (strict or not len(data)):
         raise CaptureError(*capture.problem.args)
@@ -105,30 +131,36 @@ def _read(path: str | os.PathLike[str], strict: bool, progress: Callable[[int, i
     hosts = _HostTable()
     lost = np.zeros(4, np.int64)
     links: dict[int, int] = {}
-    unknown: dict[str, tuple[int, int]] = {}  # link type: first frame of it, and how many
-    for step, (frames, count) in enumerate(read_frames(capture.path, data, framing)):
-        for link, number in _count(frames.link[:count]):
+    unknown = _Unknown()
+    told = -_TELL
+    for window, frames, count in read_frames(capture.path, data, framing):
+        before = framing.frames - count
+        for link, first, number in _kinds(frames.link[:count]):
             links[link] = links.get(link, 0) + number
             if link not in LINK_TYPES:
-                _note(unknown, f"link type {link}", frames.link[:count] == link, framing.frames - count)
+                unknown.note(f"link type {link}", before + first + 1, number)
         columns.reserve(count, framing.position, len(data))
         hosts.reserve(2 * count)
         columns.rows, hosts.known = decode(
-            data,
+            window.data,
+            window.base,
             frames,
             count,
-            framing.frames - count + 1,
+            before + 1,
             columns.columns,
             columns.rows,
             hosts.table,
             hosts.known,
             lost,
         )
-        if lost[UNKNOWN_LINK] > sum(number for _, number in unknown.values()):
-            for link, found in _inside_ppi(data, frames, count):
-                _note(unknown, f"link type {link} inside PPI", found, framing.frames - count)
-        if progress is not None and step % _PROGRESS_STEP == 0:
-            progress(framing.position, len(data))
+        if lost[UNKNOWN_LINK] > unknown.frames:
+            for link, first, number in _inside_ppi(window.data, frames, count):
+                unknown.note(f"link type {link} inside PPI", before + first + 1, number)
+        if progress is not None and framing.position >= told + _TELL:
+            told = framing.position
+            progress(told, len(data))
+    if isinstance(data, CaptureFile):
+        data.check()
     if progress is not None:
         progress(len(data), len(data))
     if capture.problem is not None:
@@ -149,6 +181,7 @@ def _read(path: str | os.PathLike[str], strict: bool, progress: Callable[[int, i
         no_header=int(lost[NO_HEADER]),
         bad_header=int(lost[BAD_HEADER]),
         problems=tuple(str(problem) for problem in framing.problems),
+        version=capture.version,
     )
     return Trace(table, hosts.finish(), (data,), (source,), history=(f"read {source.name}",), kept_entropy=kept)
 
@@ -165,30 +198,53 @@ def _stage(
     return report
 
 
-def _note(unknown: dict[str, tuple[int, int]], kind: str, found: npt.NDArray[np.bool_], before: int) -> None:
-    """Count the frames of a chunk that are of an unknown kind; `before` is how many frames come before the chunk."""
-    first, number = unknown.get(kind, (before + int(np.argmax(found)) + 1, 0))
-    unknown[kind] = first, number + int(found.sum())
+class _Unknown:
+    """Frames of link types that cannot be decoded: a hostile file may have thousands of such types."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.kinds: dict[str, tuple[int, int]] = {}  # first frame of each, and how many
+
+    def note(self, kind: str, first: int, number: int) -> None:
+        """Count some frames of a kind."""
+        self.frames += number
+        earliest, before = self.kinds.get(kind, (first, 0))
+        self.kinds[kind] = earliest, before + number
 
 
-def _inside_ppi(data: Bytes, frames: Frames, count: int) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
-    """Give the unknown link types that the PPI headers of a chunk announce, and the frames that have each."""
-    inside = np.full(count, -1, np.int64)
+def _kinds(values: npt.NDArray[np.int32]) -> list[tuple[int, int, int]]:
+    """Give each value with the place where it is first, and how often it is there."""
+    if (values == values[0]).all():  # nearly always
+        return [(int(values[0]), 0, len(values))]
+    found, first, counts = np.unique(values, return_index=True, return_counts=True)
+    return list(zip(found.tolist(), first.tolist(), counts.tolist(), strict=True))
+
+
+def _inside_ppi(data: Bytes, frames: Frames, count: int) -> Iterator[tuple[int, int, int]]:
+    """Give the unknown link types that the PPI headers of a chunk announce, as `_kinds` does."""
+    inside = np.full(count, -1, np.int32)
     rows = np.flatnonzero((frames.link[:count] == PPI) & (frames.captured[:count] >= 8))
     starts = frames.offset[rows]
-    size, link = (data[starts + place] | data[starts + place + 1].astype(np.int64) << 8 for place in (2, 4))
+    size, link = (data[starts + place] | data[starts + place + 1].astype(np.int32) << 8 for place in (2, 4))
     inside[rows] = np.where(size >= 8, link, -1)
-    for link in np.unique(inside[rows]).tolist():
-        if link >= 0 and (link == PPI or link not in LINK_TYPES):
-            yield link, inside == link
+    for kind, first, number in _kinds(inside):
+        if kind >= 0 and (kind == PPI or kind not in LINK_TYPES):
+            yield kind, first, number
 
 
-def _report(framing: Framing, unknown: dict[str, tuple[int, int]], strict: bool) -> None:
+def _report(framing: Framing, unknown: _Unknown, strict: bool) -> None:
     """Warn of what was not as it should be, once for each kind of trouble; raise the first if `strict`."""
     problems = framing.problems
-    for kind, (first, number) in unknown.items():
+    expected = "a link type that is known"
+    kinds = sorted(unknown.kinds.items(), key=lambda item: item[1][0])  # by first frame
+    for kind, (first, number) in kinds[:_NAMED]:
         note = f"its {number} frames are counted but not decoded"
-        problems.append(CaptureWarning(framing.path, "a link type that is known", kind, None, first, note))
+        problems.append(CaptureWarning(framing.path, expected, kind, None, first, note))
+    if others := kinds[_NAMED:]:
+        number = sum(number for _, (_, number) in others)
+        note = f"their {number} frames are counted but not decoded"
+        found = f"{len(others)} other link types"
+        problems.append(CaptureWarning(framing.path, expected, found, None, others[0][1][0], note))
     if framing.untimed:
         note = "they are given the time 1970-01-01 00:00: do not use their timing"
         found = f"{framing.untimed} simple packet blocks, which have no time"
@@ -196,14 +252,7 @@ def _report(framing: Framing, unknown: dict[str, tuple[int, int]], strict: bool)
     if strict and problems:
         raise CaptureError(*problems[0].args)
     for problem in problems:
-        warnings.warn(problem, stacklevel=4)
-
-
-def _count(values: np.ndarray[tuple[int], np.dtype[np.int32]]) -> list[tuple[int, int]]:
-    if (values == values[0]).all():  # nearly always
-        return [(int(values[0]), len(values))]
-    found, counts = np.unique(values, return_counts=True)
-    return list(zip(found.tolist(), counts.tolist(), strict=True))
+        warnings.warn(problem, stacklevel=5)
 
 
 class _Table:
@@ -235,7 +284,7 @@ class _HostTable:
     """The hash of hosts while it grows."""
 
     def __init__(self) -> None:
-        self.table = HostTable(np.full(0, -1, np.int32), np.empty((0, 2), np.uint64), np.empty(0, np.uint8))
+        self.table = HostTable(np.full(0, -1, np.int32), np.empty((0, 2), np.uint64), np.empty(0, np.uint8), salt())
         self.known = 0
 
     def reserve(self, count: int) -> None:
@@ -248,7 +297,7 @@ class _HostTable:
         family = np.zeros(slots // 2, np.uint8)
         words[: self.known] = self.table.words[: self.known]
         family[: self.known] = self.table.family[: self.known]
-        self.table = HostTable(np.full(slots, -1, np.int32), words, family)
+        self.table = HostTable(np.full(slots, -1, np.int32), words, family, self.table.salted)
         enter_hosts(self.table, self.known)
 
     def finish(self) -> Hosts:

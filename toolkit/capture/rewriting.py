@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from toolkit._jit import Int, kernel
-from toolkit.capture.sources import Bytes
 from toolkit.columns import FIRST_FRAGMENT, PARTIAL_CHECKSUM, Columns
+from toolkit.storage import Bytes
 
 PPI = 192
 
@@ -41,50 +41,50 @@ def _put(out: Bytes, position: Int, value: Int) -> None:
 
 
 @kernel
-def _keep(data: Bytes, out: Bytes, first: Int, count: Int, end: Int, shift: Int) -> None:
-    """Copy `count` bytes, or those of them before `end`; `shift` leads from a place in `data` to that in `out`."""
+def _keep(data: Bytes, out: Bytes, first: Int, count: Int, end: Int) -> None:
+    """Copy `count` bytes, or those of them before `end`."""
     for i in range(first, min(first + count, end)):
-        out[i + shift] = data[i]
+        out[i] = data[i]
 
 
 @kernel
-def _from_ethertype(data: Bytes, out: Bytes, position: Int, end: Int, shift: Int) -> Int:
+def _from_ethertype(data: Bytes, out: Bytes, position: Int, end: Int) -> Int:
     """Copy the EtherType at `position` and what leads to IP behind it; give where that starts, -1 if nowhere."""
     if position + 2 > end:
         return -1
-    _keep(data, out, position, 2, end, shift)
-    return _behind(data, out, _short(data, position), position + 2, end, shift)
+    _keep(data, out, position, 2, end)
+    return _behind(data, out, _short(data, position), position + 2, end)
 
 
 @kernel
-def _behind(data: Bytes, out: Bytes, kind: Int, position: Int, end: Int, shift: Int) -> Int:
+def _behind(data: Bytes, out: Bytes, kind: Int, position: Int, end: Int) -> Int:
     while True:
         if kind == 0x0800 or kind == 0x86DD:
             return position
         if kind == 0x8100 or kind == 0x88A8 or kind == 0x9100 or kind == 0x9200:
             position += 2
         elif kind == 0x8847 or kind == 0x8848:
-            return _from_mpls(data, out, position, end, shift)
+            return _from_mpls(data, out, position, end)
         elif kind == 0x8864:
-            return _from_pppoe(data, out, position, end, shift)
+            return _from_pppoe(data, out, position, end)
         elif kind <= 1500:
-            _keep(data, out, position, 3, end, shift)  # LLC; the organisation of SNAP stays 0
+            _keep(data, out, position, 3, end)  # LLC; the organisation of SNAP stays 0
             position += 6
         else:
             return -1
         if position + 2 > end:
             return -1
         kind = _short(data, position)
-        _keep(data, out, position, 2, end, shift)
+        _keep(data, out, position, 2, end)
         position += 2
 
 
 @kernel
-def _from_mpls(data: Bytes, out: Bytes, position: Int, end: Int, shift: Int) -> Int:
+def _from_mpls(data: Bytes, out: Bytes, position: Int, end: Int) -> Int:
     while position + 4 <= end:
         bottom = data[position + 2] & 1
-        out[position + 1 + shift] = 1  # label 16
-        out[position + 2 + shift] = bottom
+        out[position + 1] = 1  # label 16
+        out[position + 2] = bottom
         position += 4
         if bottom:
             return position
@@ -92,50 +92,50 @@ def _from_mpls(data: Bytes, out: Bytes, position: Int, end: Int, shift: Int) -> 
 
 
 @kernel
-def _from_pppoe(data: Bytes, out: Bytes, position: Int, end: Int, shift: Int) -> Int:
-    _keep(data, out, position, 2, end, shift)
-    _keep(data, out, position + 4, 2, end, shift)  # the length, behind the session
-    return _from_ppp(data, out, position + 6, end, shift)
+def _from_pppoe(data: Bytes, out: Bytes, position: Int, end: Int) -> Int:
+    _keep(data, out, position, 2, end)
+    _keep(data, out, position + 4, 2, end)  # the length, behind the session
+    return _from_ppp(data, out, position + 6, end)
 
 
 @kernel
-def _from_ppp(data: Bytes, out: Bytes, position: Int, end: Int, shift: Int) -> Int:
+def _from_ppp(data: Bytes, out: Bytes, position: Int, end: Int) -> Int:
     if position + 2 <= end and data[position] == 0xFF and data[position + 1] == 3:
-        _keep(data, out, position, 2, end, shift)
+        _keep(data, out, position, 2, end)
         position += 2
     if position >= end:
         return -1
     size = 1 if data[position] & 1 else 2
     kind = np.int64(data[position]) if size == 1 or position + 2 > end else _short(data, position)
-    _keep(data, out, position, size, end, shift)
+    _keep(data, out, position, size, end)
     position += size
-    return _from_mpls(data, out, position, end, shift) if kind == 0x281 or kind == 0x283 else position
+    return _from_mpls(data, out, position, end) if kind == 0x281 or kind == 0x283 else position
 
 
 @kernel
-def _network(data: Bytes, out: Bytes, position: Int, end: Int, link: Int, shift: Int) -> Int:
+def _network(data: Bytes, out: Bytes, position: Int, end: Int, link: Int) -> Int:
     """Copy what leads to the IP header, as the decoder goes; give where it starts, -1 if there is none."""
     if link == PPI:
         if position + 8 > end:
             return -1
-        _keep(data, out, position, 8, end, shift)
+        _keep(data, out, position, 8, end)
         link = np.int64(data[position + 4]) | (np.int64(data[position + 5]) << 8)
         position += np.int64(data[position + 2]) | (np.int64(data[position + 3]) << 8)
     if link == 1:
-        return _from_ethertype(data, out, position + 12, end, shift)
+        return _from_ethertype(data, out, position + 12, end)
     if link == 113:
-        _keep(data, out, position, 6, end, shift)  # direction, kind and size of the address
-        return _from_ethertype(data, out, position + 14, end, shift)
+        _keep(data, out, position, 6, end)  # direction, kind and size of the address
+        return _from_ethertype(data, out, position + 14, end)
     if link == 276:
         if position + 20 > end:
             return -1
-        _keep(data, out, position, 2, end, shift)
-        _keep(data, out, position + 8, 4, end, shift)  # kind of device, direction, size of the address
-        return _behind(data, out, _short(data, position), position + 20, end, shift)
+        _keep(data, out, position, 2, end)
+        _keep(data, out, position + 8, 4, end)  # kind of device, direction, size of the address
+        return _behind(data, out, _short(data, position), position + 20, end)
     if link == 12 or link == 14 or link == 101 or link == 228 or link == 229:
         return position
     if link == 0 or link == 108:
-        _keep(data, out, position, 4, end, shift)
+        _keep(data, out, position, 4, end)
         return position + 4
     two = position + 2 <= end
     if link == 104 or (
@@ -144,17 +144,17 @@ def _network(data: Bytes, out: Bytes, position: Int, end: Int, link: Int, shift:
         and data[position + 1] == 0
         and (data[position] == 0x0F or data[position] == 0x8F or (link == 50 and data[position] != 0xFF))
     ):
-        _keep(data, out, position, 2, end, shift)
-        return _from_ethertype(data, out, position + 2, end, shift)
+        _keep(data, out, position, 2, end)
+        return _from_ethertype(data, out, position + 2, end)
     if link == 9 or link == 50:
-        return _from_ppp(data, out, position, end, shift)
+        return _from_ppp(data, out, position, end)
     if link == 166:
         if two and data[position] <= 1 and data[position + 1] == 3:
-            _keep(data, out, position, 2, end, shift)
+            _keep(data, out, position, 2, end)
             position += 2
-        return _from_ppp(data, out, position, end, shift)
+        return _from_ppp(data, out, position, end)
     if link == 51:
-        return _from_pppoe(data, out, position, end, shift)
+        return _from_pppoe(data, out, position, end)
     return -1
 
 
@@ -177,7 +177,7 @@ def _fold(total: Int) -> Int:
 
 
 @kernel
-def _tcp_options(data: Bytes, out: Bytes, position: Int, stop: Int, shift: Int) -> None:
+def _tcp_options(data: Bytes, out: Bytes, position: Int, stop: Int) -> None:
     """Copy the options up to `stop` that say nothing about the machine; others become no-operations."""
     while position < stop:
         kind: Int = np.int64(data[position])
@@ -195,32 +195,29 @@ def _tcp_options(data: Bytes, out: Bytes, position: Int, stop: Int, shift: Int) 
             or (kind == 4 and size == 2)
             or (kind == 5 and size <= 34 and size % 8 == 2)
         ):
-            _keep(data, out, position, size, stop, shift)
+            _keep(data, out, position, size, stop)
         else:
             for i in range(position, position + size):
-                out[i + shift] = 1
+                out[i] = 1
         position += size
 
 
 @kernel
 def rewrite(
-    data: Bytes, base: Int, columns: Columns, words: npt.NDArray[np.uint64], keep_payload: bool,
-    place: npt.NDArray[np.int64], out: Bytes, marks: npt.NDArray[np.uint8],
+    data: Bytes, columns: Columns, words: npt.NDArray[np.uint64], keep_payload: bool, place: npt.NDArray[np.int64],
+    out: Bytes, marks: npt.NDArray[np.uint8],
 ) -> Int:  # fmt: skip
-    """Write anew the frames that lie in `data`, whose first byte has the offset `base`, and give how many.
+    """Write the frames of `data` anew, and give how many.
 
-    `words` are the new addresses by the number of the host, `place` says where in `out` (zeros) each frame goes.
-    `marks` become those that the decoder will find.
+    `words` are the new addresses by the number of the host, `place` says where in `data`, and in `out` (zeros), each
+    frame starts. `marks` become those that the decoder will find.
     """
     done = 0
     for row in range(len(place)):
-        start = columns.frame_offset[row] - base
-        if start < 0 or start >= len(data):
-            continue
+        start = place[row]
         end = start + np.int64(columns.frame_captured[row])
         wire_end = start + np.int64(columns.frame_length[row])
-        shift = place[row] - start
-        ip = _network(data, out, start, end, np.int64(columns.link_type[row]), shift)
+        ip = _network(data, out, start, end, np.int64(columns.link_type[row]))
         if ip < 0 or ip + 20 > end:
             continue
         done += 1
@@ -229,29 +226,29 @@ def rewrite(
         later = False
         if version == 4:
             size: Int = np.int64(data[ip] & 15) * 4
-            _keep(data, out, ip, 4, end, shift)
+            _keep(data, out, ip, 4, end)
             fragment = _short(data, ip + 6)
             if fragment & 0x3FFF:
-                _keep(data, out, ip + 4, 2, end, shift)
-            _keep(data, out, ip + 6, 4, end, shift)
+                _keep(data, out, ip + 4, 2, end)
+            _keep(data, out, ip + 6, 4, end)
             for k in range(4):
-                out[ip + 12 + k + shift] = words[src, 1] >> np.uint64(24 - 8 * k) & np.uint64(0xFF)
-                out[ip + 16 + k + shift] = words[dst, 1] >> np.uint64(24 - 8 * k) & np.uint64(0xFF)
-            _put(out, ip + 10 + shift, 0xFFFF - _fold(_sum(out, ip + shift, ip + 20 + shift)))
-            addresses = _sum(out, ip + 12 + shift, ip + 20 + shift)
+                out[ip + 12 + k] = words[src, 1] >> np.uint64(24 - 8 * k) & np.uint64(0xFF)
+                out[ip + 16 + k] = words[dst, 1] >> np.uint64(24 - 8 * k) & np.uint64(0xFF)
+            _put(out, ip + 10, 0xFFFF - _fold(_sum(out, ip, ip + 20)))
+            addresses = _sum(out, ip + 12, ip + 20)
             total = _short(data, ip + 2)
             later = fragment & 0x1FFF != 0
             protocol: Int = np.int64(data[ip + 9])
             body = ip + size
         else:
-            out[ip + shift] = data[ip]
-            out[ip + 1 + shift] = data[ip + 1] & 0xF0  # without the flow label
-            _keep(data, out, ip + 4, 4, end, shift)
+            out[ip] = data[ip]
+            out[ip + 1] = data[ip + 1] & 0xF0  # without the flow label
+            _keep(data, out, ip + 4, 4, end)
             for half in range(2):
                 for k in range(8):
-                    out[ip + 8 + 8 * half + k + shift] = words[src, half] >> np.uint64(56 - 8 * k) & np.uint64(0xFF)
-                    out[ip + 24 + 8 * half + k + shift] = words[dst, half] >> np.uint64(56 - 8 * k) & np.uint64(0xFF)
-            addresses = _sum(out, ip + 8 + shift, ip + 40 + shift)
+                    out[ip + 8 + 8 * half + k] = words[src, half] >> np.uint64(56 - 8 * k) & np.uint64(0xFF)
+                    out[ip + 24 + 8 * half + k] = words[dst, half] >> np.uint64(56 - 8 * k) & np.uint64(0xFF)
+            addresses = _sum(out, ip + 8, ip + 40)
             total = _short(data, ip + 4)
             protocol = np.int64(data[ip + 6])
             if total != 0 or protocol == 59:
@@ -266,21 +263,21 @@ def rewrite(
                     whole = body + 2 <= seen
                     if whole:
                         step = (np.int64(data[body + 1]) + 1) * 8
-                        _keep(data, out, body, 2, seen, shift)
+                        _keep(data, out, body, 2, seen)
                 elif protocol == 51:
                     whole = body + 2 <= seen
                     if whole:
                         step = (np.int64(data[body + 1]) + 2) * 4
-                        _keep(data, out, body, 2, seen, shift)
+                        _keep(data, out, body, 2, seen)
                 elif protocol == 44:
                     whole = body + 8 <= seen
                     if whole:
                         fragment = _short(data, body + 2)
                         later = fragment >> 3 != 0
-                        _keep(data, out, body, 1, seen, shift)
-                        _keep(data, out, body + 2, 2, seen, shift)
+                        _keep(data, out, body, 1, seen)
+                        _keep(data, out, body + 2, 2, seen)
                         if fragment & 0xFFF9:
-                            _keep(data, out, body + 4, 4, seen, shift)
+                            _keep(data, out, body + 4, 4, seen)
                 else:
                     break
                 if not whole:
@@ -301,37 +298,37 @@ def rewrite(
         stop = min(body + 60, seen)  # of the bytes that may be other than zero
         if keep_payload and captured > 0:
             payload = start + np.int64(columns.payload_start[row])
-            _keep(data, out, payload, captured, seen, shift)
+            _keep(data, out, payload, captured, seen)
             stop = seen
         pseudo: Int = -1
         partial: Int = -1  # what the decoder takes for a checksum left to the network card
         checksum = body
         if protocol == 6:
-            _keep(data, out, body, 16, seen, shift)
+            _keep(data, out, body, 16, seen)
             size = np.int64(data[body + 12] >> 4) * 4 if have >= 13 else 0
             if 20 <= size <= room:
-                _tcp_options(data, out, body + 20, min(body + size, seen), shift)
+                _tcp_options(data, out, body + 20, min(body + size, seen))
             if summed and have >= 20:
                 pseudo = partial = addresses + protocol + room
                 checksum = body + 16
         elif protocol == 17:
-            _keep(data, out, body, 6, seen, shift)
+            _keep(data, out, body, 6, seen)
             if summed and have >= 8 and _short(data, body + 6) != 0:
                 length = _short(data, body + 4)
                 partial = addresses + protocol + min(length, room)
                 pseudo = partial if length else addresses + protocol + room
                 checksum = body + 6
         elif protocol == (1 if version == 4 else 58):
-            _keep(data, out, body, 2, seen, shift)
+            _keep(data, out, body, 2, seen)
             if summed and have >= 4:
                 pseudo = 0 if version == 4 else addresses + protocol + room
                 checksum = body + 2
         if pseudo < 0:
             continue
-        found = 0xFFFF - _fold(pseudo + _sum(out, body + shift, stop + shift))
+        found = 0xFFFF - _fold(pseudo + _sum(out, body, stop))
         if found == 0 and protocol == 17:
             found = 0xFFFF  # 0 would mean that there is none
-        _put(out, checksum + shift, found)
+        _put(out, checksum, found)
         if partial >= 0 and found == _fold(partial) and found != 0:
             marks[row] |= PARTIAL_CHECKSUM  # by chance
     return done

@@ -29,14 +29,14 @@ from toolkit._jit import Int, kernel
 from toolkit.capture.beside import payload_table, table_path, write_payload_table
 from toolkit.capture.decode import LINK_TYPES
 from toolkit.capture.framing import CHUNK, LONGEST
-from toolkit.capture.sources import Bytes
 from toolkit.columns import NO_FRAME, Columns
 from toolkit.errors import ToolkitError
+from toolkit.storage import Bytes, Pass
 from toolkit.trace import Trace
 
 Format: TypeAlias = Literal["pcap", "pcapng"]
-Piece: TypeAlias = "tuple[Columns, list[tuple[Bytes, int]]]"
-"""Some rows, and the buffers in which their frames lie, as `Trace.payload_places` gives them."""
+Piece: TypeAlias = "tuple[Columns, Bytes]"
+"""Some rows, and their frames, one behind the other."""
 
 _SECOND = 1_000_000_000
 _PIECE = 1 << 25  # bytes of frames written at a time
@@ -85,9 +85,18 @@ def to_pcap(trace: Trace, path: str | os.PathLike[str], *, format: Format | None
     >>> bool((again.column("time") == trace.column("time")).all())
     True
     """
-    places = trace.payload_places()
-    pieces = ((trace.columns.take(rows), places) for rows in row_ranges(trace))
-    return write_pieces(trace, path, format, pieces, kept=trace.kept_entropy is not None)
+
+    def pieces() -> Iterator[Piece]:
+        for rows in row_ranges(trace):
+            columns = trace.columns.take(rows)
+            yield columns, frames_of(trace, columns)
+
+    return write_pieces(trace, path, format, pieces(), kept=trace.kept_entropy is not None)
+
+
+def frames_of(trace: Trace, columns: Columns) -> Bytes:
+    """Give the frames of some rows of a trace, one behind the other."""
+    return Pass(trace.storage).frames(columns.frame_offset, columns.frame_captured)
 
 
 def row_ranges(trace: Trace) -> Iterator[slice]:
@@ -128,8 +137,8 @@ def write_pieces(
             write_payload_table(payload_table(trace), beside)
         with open(temporary, "wb") as file:
             file.write(header)
-            for columns, places in pieces:
-                _write(file, columns, places, records)
+            for columns, data in pieces:
+                _write(file, columns, data, records)
     if not kept:  # one of an earlier file of that name would be taken for this one's
         table_path(target).unlink(missing_ok=True)
     return target
@@ -215,7 +224,7 @@ def _pcapng(links: list[int], snap: int, earliest: int) -> tuple[bytes, Records]
     return np.array(words, "<u4").tobytes(), records
 
 
-def _write(file: IO[bytes], columns: Columns, places: list[tuple[Bytes, int]], records: Records) -> None:
+def _write(file: IO[bytes], columns: Columns, data: Bytes, records: Records) -> None:
     heads, size, after = records(columns)
     ends = np.cumsum(size)
     starts = ends - size
@@ -223,11 +232,7 @@ def _write(file: IO[bytes], columns: Columns, places: list[tuple[Bytes, int]], r
     _place(heads, starts, out)
     if after.any():  # pcapng says the length of a block again at its end
         _place(size.astype("<u4"), ends - 4, out)
-    copied = 0
-    for data, base in places:
-        copied += _copy(data, base, columns.frame_offset, columns.frame_captured, starts + heads.dtype.itemsize, out)
-    if copied != len(ends):
-        raise ToolkitError(f"{len(ends) - copied} packets have no frame in the bytes of the trace")
+    _copy(data, columns.frame_captured, starts + heads.dtype.itemsize, out)
     file.write(out.data)
 
 
@@ -238,20 +243,10 @@ def _place(values: npt.NDArray[Any], starts: npt.NDArray[np.int64], out: Bytes) 
 
 
 @kernel
-def _copy(
-    data: Bytes,
-    base: Int,
-    offset: npt.NDArray[np.int64],
-    captured: npt.NDArray[np.int32],
-    place: npt.NDArray[np.int64],
-    out: Bytes,
-) -> Int:
-    """Copy the frames that lie in `data`, whose first byte has the offset `base`; give how many."""
-    copied = 0
-    for row in range(len(offset)):
-        first = offset[row] - base
+def _copy(data: Bytes, captured: npt.NDArray[np.int32], place: npt.NDArray[np.int64], out: Bytes) -> None:
+    """Copy frames that lie one behind the other, each to its place."""
+    first: Int = 0
+    for row in range(len(captured)):
         size = np.int64(captured[row])
-        if first >= 0 and first + size <= len(data):
-            out[place[row] : place[row] + size] = data[first : first + size]
-            copied += 1
-    return copied
+        out[place[row] : place[row] + size] = data[first : first + size]
+        first += size
