@@ -1,6 +1,7 @@
 from . import plots as plots
 from . import traffic as traffic
 from .capture.reader import read as read
+from .capture.tshark import WiresharkError as WiresharkError
 from .comparison import FeatureComparison as FeatureComparison
 from .comparison import compare_features as compare_features
 from .comparison import feature_correlation as feature_correlation

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pandas.api.types import union_categoricals
 
 from toolkit.columns import Columns
 from toolkit.errors import ToolkitError
@@ -59,8 +60,10 @@ class Trace:
         sources: tuple[Source, ...],
         *,
         history: tuple[str, ...] = (),
+        fields: Mapping[str, pd.Categorical] | None = None,
     ) -> None:
         self._columns = columns
+        self._fields = dict(fields or {})
         self._hosts = hosts
         self._data = data
         self.sources = sources
@@ -104,6 +107,19 @@ class Trace:
         return self._columns
 
     @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of Wireshark that were asked for in `toolkit.read`: columns of `packets` by their own names."""
+        return tuple(self._fields)
+
+    def with_fields(self, fields: Mapping[str, pd.Categorical]) -> Trace:
+        """Give the same packets with more columns of text, one value a packet (missing: NaN)."""
+        for name, values in fields.items():
+            if len(values) != len(self):
+                raise ValueError(f"field {name!r} must have one value a packet, {len(self)}, got {len(values)}")
+        both = {**self._fields, **fields}
+        return Trace(self._columns, self._hosts, self._data, self.sources, history=self.history, fields=both)
+
+    @property
     def packets(self) -> pd.DataFrame:
         """One row a packet, in file order (see DESIGN, "data model"); it shares the bytes of the columns.
 
@@ -120,7 +136,8 @@ class Trace:
         for end in ("src", "dst"):
             columns[end] = pd.Categorical.from_codes(columns[end], categories=hosts)
         hidden = ("frame_offset", "payload_start")  # places in the file, of no use without its bytes
-        return pd.DataFrame({name: value for name, value in columns.items() if name not in hidden}, copy=False)
+        shown = {name: value for name, value in columns.items() if name not in hidden}
+        return pd.DataFrame(shown | self._fields, copy=False)
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -276,13 +293,19 @@ class Trace:
             columns.freeze()
             hosts = hosts.take(np.flatnonzero(seen))
         history = (*self.history, f"{operation}: {len(columns.time)} of {len(self)} packets")
-        return Trace(columns, hosts, self._data, self.sources, history=history)
+        fields = {name: values[rows].remove_unused_categories() for name, values in self._fields.items()}
+        return Trace(columns, hosts, self._data, self.sources, history=history, fields=fields)
+
+    def keep(self, mask: npt.NDArray[np.bool_], operation: str) -> Trace:
+        """Select by a mask as ``trace[mask]`` does, under the name `operation` in the history."""
+        return self._take(mask, operation)
 
     def with_time(self, time: npt.NDArray[np.int64], operation: str) -> Trace:
         """Give the same packets with other times."""
         columns = self._columns._replace(time=time)
         columns.freeze()
-        return Trace(columns, self._hosts, self._data, self.sources, history=(*self.history, operation))
+        history = (*self.history, operation)
+        return Trace(columns, self._hosts, self._data, self.sources, history=history, fields=self._fields)
 
     def select(
         self,
@@ -425,7 +448,7 @@ def concat(traces: Iterable[Trace]) -> Trace:
     Raises
     ------
     ValueError
-        If there is no trace.
+        If there is no trace, or they have not the same `fields`.
 
     Examples
     --------
@@ -437,6 +460,9 @@ def concat(traces: Iterable[Trace]) -> Trace:
     parts = list(traces)
     if not parts:
         raise ValueError("`traces` must hold at least one trace, got none")
+    for part in parts:
+        if set(part.fields) != set(parts[0].fields):
+            raise ValueError(f"traces must have the same fields, got {parts[0].fields} and {part.fields}")
     words = np.concatenate([part._hosts.words for part in parts])
     family = np.concatenate([part._hosts.family for part in parts])
     keys = np.rec.fromarrays([words[:, 0], words[:, 1], family])
@@ -473,4 +499,5 @@ def concat(traces: Iterable[Trace]) -> Trace:
         tuple(piece for piece, _ in data.values()),
         tuple(sources.values()),
         history=(*steps, f"concat of {len(parts)} traces: {len(columns.time)} packets"),
+        fields={name: union_categoricals([part._fields[name] for part in parts]) for name in parts[0].fields},
     )

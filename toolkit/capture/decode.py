@@ -256,6 +256,15 @@ def _tls(data: Bytes, position: Int, captured: Int) -> Int:
 
 
 @kernel
+def tls_types(data: Bytes, start: npt.NDArray[np.int64], captured: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    """Content type of the TLS record that starts each payload, 0 where none does."""
+    found = np.zeros(len(start), np.uint8)
+    for i in range(len(start)):
+        found[i] = _tls(data, start[i], captured[i])
+    return found
+
+
+@kernel
 def decode(
     data: Bytes, frames: Frames, count: Int, first: Int, columns: Columns, row: Int, hosts: HostTable, known: Int,
     lost: npt.NDArray[np.int64],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial as bind
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +23,18 @@ from toolkit.capture.decode import (
     decode,
     enter_hosts,
 )
+from toolkit.capture.dissection import dissect, field_names
 from toolkit.capture.framing import CHUNK, Frames, Framing, read_frames
 from toolkit.capture.sources import Bytes, open_capture
+from toolkit.capture.wireshark import read_by_tshark, read_columns
 from toolkit.columns import Columns
 from toolkit.errors import CaptureError, CaptureWarning
 from toolkit.hosts import Hosts
 from toolkit.source import Source
 from toolkit.trace import Trace
+
+Engine: TypeAlias = Literal["auto", "native", "tshark", "pyshark"]
+ENGINES: tuple[Engine, ...] = get_args(Engine)
 
 _PROGRESS_STEP = 16  # chunks between two reports of progress: a quarter of a million packets
 
@@ -35,6 +42,9 @@ _PROGRESS_STEP = 16  # chunks between two reports of progress: a quarter of a mi
 def read(
     path: str | os.PathLike[str],
     *,
+    engine: Engine = "auto",
+    display_filter: str | None = None,
+    fields: str | Iterable[str] = (),
     strict: bool = False,
     progress: bool | Callable[[int, int], None] | None = None,
 ) -> Trace:
@@ -48,6 +58,17 @@ def read(
     ----------
     path
         The capture.
+    engine
+        Who makes the columns. ``"auto"`` and ``"native"``: the reader of this package, millions of packets a second.
+        ``"tshark"`` and ``"pyshark"``: Wireshark's dissectors, some thousands or hundreds of packets a second, with the
+        payloads in memory; the same columns for every packet that both can read, see `toolkit.capture.wireshark`.
+    display_filter
+        Keep only the packets that this filter in Wireshark's language keeps, for example
+        ``"tls.handshake.type == 1"``. tshark says which frames these are, with the settings of your Wireshark; the
+        columns are made by `engine` as ever (not ``"native"``, which is to need no Wireshark).
+    fields
+        Fields of Wireshark to add to `Trace.packets` as columns of text under their own names, for example
+        ``"tls.handshake.extensions_server_name"``; several values in one frame are joined by commas. By tshark, too.
     strict
         Raise at the first place where the capture is not what it should be, instead of a warning.
     progress
@@ -65,6 +86,11 @@ def read(
         If the file cannot be opened, is empty or is no capture; with ``strict=True`` also for what else would be a
         `CaptureWarning`: a record that the end of the file cuts, a record length that cannot be, an unknown link type,
         packets without a time.
+    WiresharkError
+        If tshark is needed and is absent or too old, or does not understand `display_filter` or `fields` (then also a
+        `ValueError`, with tshark's own message).
+    ValueError
+        If the engine is unknown, or is ``"native"`` and a filter or fields are asked for.
 
     Warns
     -----
@@ -78,6 +104,14 @@ def read(
     >>> trace.packets["protocol"].unique().tolist()
     [6]
     """
+    if engine not in ENGINES:
+        raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}, got {engine!r}")
+    names = field_names(fields)
+    dissection = None
+    if display_filter is not None or names:
+        if engine == "native":
+            raise ValueError("`display_filter` and `fields` need Wireshark's tshark: give engine='auto'")
+        dissection = dissect(path, display_filter, names)
     if progress is True:
         with tqdm(unit="B", unit_scale=True, desc=os.fspath(path), disable=None, leave=False) as bar:
 
@@ -85,8 +119,20 @@ def read(
                 bar.total = total
                 bar.update(done - bar.n)
 
-            return _read(path, strict, show)
-    return _read(path, strict, progress or None)
+            trace = _by_engine(engine)(path, strict, show)
+    else:
+        trace = _by_engine(engine)(path, strict, progress or None)
+    return trace if dissection is None else dissection.narrow(trace)
+
+
+def _by_engine(engine: Engine) -> Callable[[str | os.PathLike[str], bool, Callable[[int, int], None] | None], Trace]:
+    if engine == "tshark":
+        return bind(read_columns, read_by_tshark, engine)
+    if engine == "pyshark":
+        from toolkit.capture.pyshark_engine import read_by_pyshark  # half a second of imports
+
+        return bind(read_columns, read_by_pyshark, engine)
+    return _read
 
 
 def _read(path: str | os.PathLike[str], strict: bool, progress: Callable[[int, int], None] | None) -> Trace:
