@@ -296,6 +296,16 @@ def test_info_tells_the_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "found none" in CliRunner().invoke(main, ["info", str(HTTPS)]).stdout
 
 
+@pytest.mark.parametrize("engine", WIRESHARK)
+def test_a_tshark_that_fails_is_no_empty_trace(engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = Path(false_tshark(tmp_path, "TShark (Wireshark) 4.2.0"), "tshark")
+    fails = 'case $1 in --version | -v) ;; *) echo "of no use" >&2; exit 3 ;; esac\n'
+    program.write_text(program.read_text().replace("\n", "\n" + fails, 1))
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(toolkit.WiresharkError, match="of no use"):
+        toolkit.read(small(tmp_path), engine=engine)
+
+
 # Processes, threads, event loops
 
 

@@ -15,23 +15,26 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pandas as pd
 import pyshark
+from pyshark.capture.capture import TSharkCrashException
 
 from toolkit.capture.tshark import BETWEEN, Tshark, check
 from toolkit.capture.wireshark import FIELDS, PREFERENCES, Add
 from toolkit.errors import CaptureWarning
 
 _CHUNK = 4_096  # packets
-_LAYERS = "frame ip ipv6 ah mip6 hip tcp udp"  # all are dissected, these are written out and parsed
+_LAYERS = "frame ip ipv6 ah mipv6 hip tcp udp"  # all are dissected, these are written out and parsed
 
-# The fields of each layer: the name that pyshark gives them, the place in `FIELDS` and the full name
-_WANTED: dict[str, dict[str, tuple[int, str]]] = {}
-for _place, _name in enumerate(FIELDS):
-    _layer, _, _rest = _name.partition(".")
-    _WANTED.setdefault(_layer, {})[_rest.replace(".", "_")] = _place, _name
+
+@cache
+def _wanted(layer: str) -> dict[str, tuple[int, str]]:
+    """Give for the names that pyshark gives to `FIELDS` in a layer their places and full names."""
+    short = [name.replace(f"{layer}.", "").replace(".", "_") for name in FIELDS]
+    return {name: (place, full) for place, (name, full) in enumerate(zip(short, FIELDS, strict=True))}
 
 
 def read_by_pyshark(tshark: Tshark, path: str, problems: list[CaptureWarning], add: Add) -> None:
@@ -57,14 +60,13 @@ def read_by_pyshark(tshark: Tshark, path: str, problems: list[CaptureWarning], a
                 loop.call_soon_threadsafe(task.cancel)
             thread.join()
             loop.close()
-    said = task.result()
-    problem = check(path, int(bool(said)), said)
+    problem = check(path, *task.result())
     if problem is not None:
         problems.append(problem)
 
 
-async def _read(loop: asyncio.AbstractEventLoop, tshark: Tshark, path: str, add: Add) -> str:
-    """Read the capture; give the last line that tshark said on its error stream if that is of the file."""
+async def _read(loop: asyncio.AbstractEventLoop, tshark: Tshark, path: str, add: Add) -> tuple[int, str]:
+    """Read the capture; give the status that tshark ended with, and the last line of its error stream."""
     rows: list[list[str]] = []
 
     def hand_over() -> None:
@@ -86,8 +88,11 @@ async def _read(loop: asyncio.AbstractEventLoop, tshark: Tshark, path: str, add:
     )
     # Not closed by pyshark, which kills tshark before it can say how it ended, and by that confuses asyncio.
     processes = capture._running_processes
+    crashed = False
     try:
         await capture.packets_from_tshark(take, close_tshark=False)
+    except TSharkCrashException:  # it ended, with an error, before pyshark looked
+        crashed = True
     except BaseException:
         for process in processes:
             if process.returncode is None:
@@ -95,21 +100,19 @@ async def _read(loop: asyncio.AbstractEventLoop, tshark: Tshark, path: str, add:
         raise
     finally:
         for process in processes:
-            await process.wait()
+            await process.stdout.read()  # asyncio waits until it is empty, too
+        status = max([await process.wait() for process in processes], default=int(crashed))
         processes.clear()  # or it would be closed when the capture is collected, after its loop
         await asyncio.gather(*capture._stderr_handling_tasks)
     hand_over()
-    said = capture._last_error_line or ""
-    return said if said.startswith("tshark:") else ""
+    return status, capture._last_error_line or ""
 
 
 def _fields_of(packet: Any) -> list[str]:
     """Take the fields out of a pyshark packet, of each the values in the first layer that has it."""
     row = [""] * len(FIELDS)
     for layer in (packet.frame_info, *packet.layers):
-        wanted = _WANTED.get(layer.layer_name.partition(".")[0])
-        if wanted is None:
-            continue
+        wanted = _wanted(layer.layer_name)
         for name in layer.field_names:
             place, full = wanted.get(name, (-1, ""))
             if place >= 0 and not row[place]:

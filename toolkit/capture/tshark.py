@@ -6,6 +6,7 @@ Sources: https://www.wireshark.org/docs/man-pages/tshark.html and wireshark-filt
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import shutil
@@ -139,20 +140,9 @@ def read_fields(
         output = process.stdout
         assert output is not None
         try:
-            # a filter may be wrong or match nothing, then there is no line
-            with contextlib.suppress(pd.errors.EmptyDataError):
-                yield from pd.read_csv(
-                    output,
-                    sep="\t",
-                    names=list(fields),
-                    dtype=object,
-                    keep_default_na=False,
-                    quoting=3,
-                    skip_blank_lines=False,
-                    lineterminator="\n",
-                    encoding_errors="replace",
-                    chunksize=_CHUNK,
-                )
+            while lines := list(itertools.islice(output, _CHUNK)):  # tabs and ends of line in values are escaped
+                rows = [line.decode("utf-8", "replace").rstrip("\r\n").split("\t") for line in lines]
+                yield pd.DataFrame(rows, columns=list(fields), dtype=object)
             status = process.wait()
         finally:
             process.kill()  # nothing if it has ended
