@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from functools import cache
@@ -22,7 +23,7 @@ import pandas as pd
 import pyshark
 from pyshark.capture.capture import TSharkCrashException
 
-from toolkit.capture.tshark import BETWEEN, Tshark, check
+from toolkit.capture.tshark import BETWEEN, Tshark, check, interrupts_held
 from toolkit.capture.wireshark import FIELDS, PREFERENCES, Add
 from toolkit.errors import CaptureWarning
 
@@ -42,22 +43,18 @@ def read_by_pyshark(tshark: Tshark, path: str, problems: list[CaptureWarning], a
 
     tshark and the thread have ended when this returns, also by an error or an interrupt.
     """
-    with _child_watcher_for_threads():
+    with _child_watcher_for_threads(), interrupts_held() as release:
         loop = asyncio.new_event_loop()
         task = loop.create_task(_read(loop, tshark, path, add))
-        done = threading.Event()
-        task.add_done_callback(lambda _: done.set())
         # `wait` raises nothing, so the thread ends quietly
         thread = threading.Thread(target=loop.run_until_complete, args=(asyncio.wait([task]),), name="pyshark")
         thread.start()
         try:
-            # An interrupt in `thread.join` would have the thread taken for ended (Python 3.11), and without a limit
-            # it would wait for the end (Windows).
-            while not done.wait(0.1):
-                pass
+            release()
+            while not task.done():  # an interrupt in `thread.join` has Python 3.11 take the thread for ended
+                time.sleep(0.02)
         finally:
-            if not done.is_set():
-                loop.call_soon_threadsafe(task.cancel)
+            loop.call_soon_threadsafe(task.cancel)  # nothing if it is done
             thread.join()
             loop.close()
     problem = check(path, *task.result())

@@ -10,11 +10,14 @@ import itertools
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -68,7 +71,7 @@ def find_tshark() -> Tshark:
     path = shutil.which("tshark") or next((place for place in _usual_places() if Path(place).is_file()), None)
     if path is None:
         raise WiresharkError(f"expected tshark {LEAST[0]}.{LEAST[1]} or newer, found none: {_INSTALL}")
-    said = subprocess.run([path, "--version"], capture_output=True, text=True, errors="replace", check=False).stdout
+    said = _version_text(path, os.stat(path).st_mtime_ns)
     found = re.search(r"\b(\d+)\.(\d+)\.(\d+)", said)
     if found is None:
         raise WiresharkError(f"expected {path} to tell its version, found {said.partition(os.linesep)[0]!r}")
@@ -78,11 +81,43 @@ def find_tshark() -> Tshark:
     return tshark
 
 
+@cache
+def _version_text(path: str, changed: int) -> str:
+    """Ask a program for its version: once, unless it was `changed` (nanoseconds since 1970)."""
+    with interrupts_held():
+        return subprocess.run([path, "--version"], capture_output=True, text=True, errors="replace", check=False).stdout
+
+
 def _usual_places() -> list[str]:
     if sys.platform == "win32":
         roots = [os.environ.get(name) for name in ("ProgramFiles", "ProgramFiles(x86)")]
         return [str(Path(root, "Wireshark", "tshark.exe")) for root in roots if root]
     return ["/Applications/Wireshark.app/Contents/MacOS/tshark"]
+
+
+@contextlib.contextmanager
+def interrupts_held() -> Iterator[Callable[[], None]]:
+    """Hold back an interrupt (Ctrl-C) while a process is started: it would be lost, and run on.
+
+    Gives a function to call as soon as the process can be ended: from then on, an interrupt raises KeyboardInterrupt.
+    """
+    # interrupts come to the main thread only; a handler of another language cannot be put back
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
+        yield lambda: None
+        return
+    held: list[int] = []
+    handlers = [signal.signal(signal.SIGINT, lambda number, frame: held.append(number))]
+
+    def release() -> None:
+        if handlers:
+            signal.signal(signal.SIGINT, handlers.pop())
+            if held:
+                signal.raise_signal(signal.SIGINT)
+
+    try:
+        yield release
+    finally:
+        release()
 
 
 @contextlib.contextmanager
@@ -135,11 +170,13 @@ def read_fields(
         command += ["-Y", display_filter]
     for field in fields:
         command += ["-e", field]
-    with tempfile.TemporaryFile() as errors:  # a pipe that is read too late would stop it
+    # a pipe for the errors, read too late, would stop it
+    with tempfile.TemporaryFile() as errors, interrupts_held() as release:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
         output = process.stdout
         assert output is not None
         try:
+            release()
             while lines := list(itertools.islice(output, _CHUNK)):  # tabs and ends of line in values are escaped
                 rows = [line.decode("utf-8", "replace").rstrip("\r\n").split("\t") for line in lines]
                 yield pd.DataFrame(rows, columns=list(fields), dtype=object)
