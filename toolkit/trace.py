@@ -17,6 +17,7 @@ from toolkit.errors import ToolkitError
 from toolkit.hosts import Hosts, Network, Networks, parse_networks
 from toolkit.selection import PROTOCOLS, nanoseconds_of, port_numbers, protocol_number
 from toolkit.source import Source
+from toolkit.wireshark_filters import frames_filter
 
 if TYPE_CHECKING:
     from toolkit.capture.health import Health
@@ -396,6 +397,28 @@ class Trace:
         from toolkit.capture.health import check  # it is made of traces
 
         return check(self)
+
+    def to_wireshark_filter(self) -> str:
+        """Give a display filter that shows just these packets of the capture in Wireshark, or in ``tshark -Y``.
+
+        It lists frame numbers, so it is for this capture only. A filter of more than some 100,000 characters (20,000
+        packets far apart) is too long for a command line.
+
+        Raises
+        ------
+        ToolkitError
+            If the packets come from several captures, or from no file.
+
+        Examples
+        --------
+        >>> import toolkit
+        >>> trace = toolkit.load_example("obfs4")
+        >>> trace[[0, 1, 2, 9]].to_wireshark_filter()
+        'frame.number in {1..3, 10}'
+        """
+        if not self.source.path:
+            raise ToolkitError("the packets come from no file: there are no frames that Wireshark could show")
+        return frames_filter(self._columns.number)
 
     @classmethod
     def from_packets(cls, packets: Iterable[dict[str, Any]]) -> Trace:
