@@ -59,6 +59,7 @@ from .sweeps import window_sweep as window_sweep
 from .timing import client_pairs as client_pairs
 from .timing import direction_timeline as direction_timeline
 from .timing import interval_cdf as interval_cdf
+from .tls import tls_records as tls_records
 from .trace import NoClientError as NoClientError
 from .trace import Trace as Trace
 from .trace import concat as concat
