@@ -77,7 +77,7 @@ _NEXT_HEADER = {
 }
 _TRANSPORTS = {"tcp": 6, "udp": 17}
 _KEYS = (
-    *("ip.src", "ipv6.src", "ip.proto", "ip.flags.mf", "ip.frag_offset", "ipv6.nxt", *_NEXT_HEADER.values()),
+    *("ip.dst", "ipv6.dst", "ip.proto", "ip.flags.mf", "ip.frag_offset", "ipv6.nxt", *_NEXT_HEADER.values()),
     *("ipv6.fraghdr.offset", "ipv6.fraghdr.more"),
 )
 """What decides which layers a frame has, besides their list."""
@@ -188,7 +188,7 @@ class _Table:
         first = marks & FIRST_FRAGMENT > 0
         of_udp = np.where(first & is4, np.minimum(of_udp, ip_length - number["ip.hdr_len"] - 8), of_udp)
         of_udp = np.where(first & ~is4 & whole, captured, of_udp)
-        length = transport(number["tcp.len"], of_udp)
+        length = np.maximum(transport(number["tcp.len"], of_udp), 0)
         captured = np.minimum(captured, length)
         marks = marks | np.where(~is4 & (plen == 0) & (protocol != 59), LENGTH_FROM_FRAME, 0)
         cut = transport(texts["tcp.urgent_pointer"] == "", texts["udp.checksum"] == "")
@@ -252,24 +252,24 @@ def _layers(texts: dict[str, Texts]) -> tuple[Ints, Ints, Ints, Ints]:
     """Find the outermost IP layer of each frame: version, protocol, transport (0 for none), marks."""
     keys = texts["frame.protocols"]
     for name in _KEYS:
-        keys = keys + "\t" + (np.where(texts[name] == "", "", "yes") if name.endswith("src") else texts[name])
+        keys = keys + "\t" + (np.where(texts[name] == "", "", "yes") if name.endswith(".dst") else texts[name])
     codes, unique = pd.factorize(keys)
     found = np.array([_outermost(*key.split("\t")) for key in unique], np.int64).reshape(-1, 4)[codes]
     return found[:, 0], found[:, 1], found[:, 2], found[:, 3]
 
 
-def _outermost(listed: str, src4: str, src6: str, *rest: str) -> tuple[int, int, int, int]:
+def _outermost(listed: str, dst4: str, dst6: str, *rest: str) -> tuple[int, int, int, int]:
     fields = dict(zip(_KEYS[2:], rest, strict=True))
     layers = [layer for layer in listed.split(":") if not layer.startswith("ipv6.")]
     # an IPv6 packet behind the EtherType of IPv4 is shown as both
-    place = next((i for i, name in enumerate(layers) if name == "ipv6" or (name == "ip" and src4)), -1)
-    if place < 0 and not src4:
+    place = next((i for i, name in enumerate(layers) if name == "ipv6" or (name == "ip" and dst4)), -1)
+    if place < 0 and not dst4:
         return 0, 0, 0, 0
     if place < 0:  # behind MPLS tshark 4.4 does not list it
         version, rest_of = 4, [layer for layer in layers if layer in _TRANSPORTS]
     else:
         version, rest_of = 6 if layers[place] == "ipv6" else 4, layers[place + 1 :]
-    if version == 6 and not src6:
+    if version == 6 and not dst6:
         return 0, 0, 0, 0
     if version == 6:
         protocol, marks = _behind_extensions(fields)
