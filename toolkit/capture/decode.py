@@ -202,11 +202,15 @@ def _from_frame_relay(data: Bytes, position: Int, end: Int) -> Int:
 
 @kernel
 def _from_nflog(data: Bytes, position: Int, end: Int) -> Int:
-    """Find IP in the values of a Linux netfilter log: length and type (little-endian) before each; 9 is the packet."""
+    """Find IP in the values of a Linux netfilter log: length and type before each, of which 9 is the packet.
+
+    They are in the byte order of the machine that captured. No type is 0, and none needs the second byte.
+    """
     position += 4
     while position + 4 <= end:
-        size = np.int64(data[position]) | (np.int64(data[position + 1]) << 8)
-        if data[position + 2] == 9 and data[position + 3] == 0:
+        first, last = (1, 0) if data[position + 2] == 0 else (0, 1)
+        size = np.int64(data[position + first]) | (np.int64(data[position + last]) << 8)
+        if data[position + 2 + first] == 9:
             return _by_version(data, position + 4, end)
         if size < 4:
             return -1

@@ -104,8 +104,10 @@ def read_columns(
 ) -> Trace:
     """Read a capture by Wireshark's dissectors: the same columns as the native reader, made of what they say.
 
-    `marks` are less sure: what is ``MALFORMED`` is only what Wireshark could not dissect, and ``LENGTH_FROM_FRAME`` is
-    not told for IPv4. The payload bytes are copied out of what it says, into memory.
+    `marks` are less sure: ``MALFORMED`` and ``TRUNCATED`` are only those packets whose TCP or UDP header Wireshark
+    could not dissect, and ``LENGTH_FROM_FRAME`` is not told for IPv4. A packet whose headers are cut has only the
+    fields that Wireshark shows before it stops. The payload bytes are copied out of what it says, into memory; it does
+    not tell those of a TCP reset.
     """
     tshark = find_tshark()
     name = os.fspath(path)
@@ -183,12 +185,13 @@ class _Table:
         ip_length = np.where(is4, number["ip.len"], np.where((plen == 0) & (jumbo > 0), jumbo, plen) + 40)
         start, captured = self._keep(transport(texts["tcp.payload"], texts["udp.payload"]))
         whole = number["frame.cap_len"] == number["frame.len"]
-        # the length in the UDP header is of the datagram, of which a first fragment has less
-        of_udp = np.maximum(number["udp.length"] - 8, 0)
+        # of a first fragment tshark tells no TCP length, and the UDP length is of the whole datagram
+        length = transport(number["tcp.len"], number["udp.length"] - 8)
         first = marks & FIRST_FRAGMENT > 0
-        of_udp = np.where(first & is4, np.minimum(of_udp, ip_length - number["ip.hdr_len"] - 8), of_udp)
-        of_udp = np.where(first & ~is4 & whole, captured, of_udp)
-        length = np.maximum(transport(number["tcp.len"], of_udp), 0)
+        inside4 = ip_length - number["ip.hdr_len"] - transport(number["tcp.hdr_len"], np.full(len(is4), 8))
+        length = np.where(first & is4, np.where(udp, np.minimum(length, inside4), inside4), length)
+        length = np.where(first & ~is4 & whole, captured, length)
+        length = np.where(tcp | udp, np.maximum(length, 0), 0)
         captured = np.minimum(captured, length)
         marks = marks | np.where(~is4 & (plen == 0) & (protocol != 59), LENGTH_FROM_FRAME, 0)
         cut = transport(texts["tcp.urgent_pointer"] == "", texts["udp.checksum"] == "")
