@@ -91,7 +91,7 @@ def test_every_kind_of_packet_and_link(engine: Any, tmp_path: Path) -> None:
             sent_udp(b"y" * 9, ports=(1, 2), ends=ends, fragment=1_480, ident=77).packet,
             sent_udp(b"", ports=(40_000, 9), ends=ends, checksum="partial").packet,
         ]
-    for name in ("ethernet padded", "ethernet 88a8 8100", "ethernet pppoe", "sll", "sll2", "raw 101", "null little 30"):
+    for name in ("ethernet padded", "ethernet 88a8 8100", "ethernet pppoe", "802.11 radiotap", "sll2", "raw 101"):
         path = tmp_path / f"{name}.pcap"
         frames = [Frame(writer.link(name, packet), START + i) for i, packet in enumerate(made)]
         path.write_bytes(writer.pcap(frames, linktype=writer.LINKS[name][0], resolution="ns"))
