@@ -309,14 +309,8 @@ def test_a_tshark_that_fails_is_no_empty_trace(engine: Any, tmp_path: Path, monk
 # Processes, threads, event loops
 
 
-@pytest.mark.parametrize("engine", WIRESHARK)
-def test_an_interrupt_ends_tshark(engine: Any, tmp_path: Path) -> None:
-    tshark()
-    path = tmp_path / "long.pcap"
-    frame = Frame(writer.link("ethernet", sent_udp(b"x" * 900).packet), START)
-    path.write_bytes(writer.pcap([frame] * 60_000))
-    before = children()
-    seen: list[set[int]] = []
+def interrupt_when_started(before: set[int], seen: list[set[int]]) -> threading.Thread:
+    """Interrupt the main thread, as Ctrl-C does, a while after it has started a process."""
 
     def interrupt() -> None:
         for _ in range(400):
@@ -329,8 +323,29 @@ def test_an_interrupt_ends_tshark(engine: Any, tmp_path: Path) -> None:
 
     watcher = threading.Thread(target=interrupt)
     watcher.start()
+    return watcher
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+@pytest.mark.parametrize("engine", WIRESHARK)
+def test_an_interrupt_ends_tshark(engine: Any, hangs: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tshark()
+    path = tmp_path / "long.pcap"
+    frame = Frame(writer.link("ethernet", sent_udp(b"x" * 900).packet), START)
+    path.write_bytes(writer.pcap([frame] * 60_000))
+    if hangs:
+        program = Path(false_tshark(tmp_path, "TShark (Wireshark) 4.2.0"), "tshark")
+        waits = "case $1 in --version | -v) ;; *) exec sleep 60 ;; esac\n"
+        program.write_text(program.read_text().replace("\n", "\n" + waits, 1))
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    find_tshark()  # asked for its version once
+    before = children()
+    seen: list[set[int]] = []
+    watcher = interrupt_when_started(before, seen)
+    start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         toolkit.read(path, engine=engine)
+    assert time.monotonic() - start < 30
     watcher.join()
     assert seen[0]  # it did run
     assert not children() - before
