@@ -115,15 +115,15 @@ def test_frames_without_ip(linktype: int, frame: bytes) -> None:
 def test_unknown_link_types() -> None:
     one = sent_tcp()
     frames = [Frame(one.packet, START, interface=number) for number in (0, 1, 1, 2, 0, 1)]
-    data = writer.pcapng(frames, linktypes=[101, 105, 65_000])
+    data = writer.pcapng(frames, linktypes=[101, 147, 65_000])
     trace, said = read_broken(data)
     assert said == [
-        "(packet 2): expected a link type that is known, found link type 105; its 3 frames are counted but not decoded",
+        "(packet 2): expected a link type that is known, found link type 147; its 3 frames are counted but not decoded",
         "(packet 4): expected a link type that is known, found link type 65000; "
         "its 1 frames are counted but not decoded",
     ]
     assert len(trace) == 2
-    assert trace.source.link_types == (101, 105, 65_000)
+    assert trace.source.link_types == (101, 147, 65_000)
     assert (trace.source.frames, trace.source.unknown_link, trace.source.non_ip) == (6, 4, 0)
     assert trace.column("number").tolist() == [1, 5]
 
@@ -132,11 +132,11 @@ def test_unknown_link_types_inside_ppi() -> None:
     def ppi(inner: int, size: int = 8) -> bytes:
         return struct.pack("<BBHI", 0, 0, size, inner) + bytes(40)
 
-    inside = [1, 105, 105, 192, 105]
-    frames = [Frame(ppi(inner), START) for inner in inside] + [Frame(ppi(105, 7), START), Frame(ppi(105)[:7], START)]
+    inside = [1, 147, 147, 192, 147]
+    frames = [Frame(ppi(inner), START) for inner in inside] + [Frame(ppi(147, 7), START), Frame(ppi(147)[:7], START)]
     trace, said = read_broken(writer.pcap(frames, linktype=192))
     assert said == [
-        "(packet 2): expected a link type that is known, found link type 105 inside PPI; "
+        "(packet 2): expected a link type that is known, found link type 147 inside PPI; "
         "its 3 frames are counted but not decoded",
         "(packet 4): expected a link type that is known, found link type 192 inside PPI; "
         "its 1 frames are counted but not decoded",

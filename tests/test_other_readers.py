@@ -13,6 +13,9 @@ from typing import Any
 
 import dpkt
 import pytest
+import writer
+from capturing import START
+from encapsulations import MADE
 
 import toolkit
 from toolkit.trace import Trace
@@ -73,6 +76,9 @@ _BOGUS_IP = "an IP header that cannot be: tshark shows its addresses, we give no
 _BOGUS_TCP = "a TCP header that cannot be (`malformed`): tshark stops early, or takes the length as it is"
 _LONG_UDP = "a UDP length of more than the packet has (`malformed`): tshark shows it, we take what there is"
 _LONG_IP = "an IP length of more than the frame has (`malformed`): tshark takes the frame, we the header"
+_TCP_FRAGMENT = "tshark tells no TCP length of a first fragment"
+_UDP_OFFLOAD = "IP and UDP length 0, left to the network card: tshark knows this of IP only, we take the frame for both"
+_IPV6_OFFLOAD = "IPv6 length 0, left to the network card: tshark knows this of IPv4 only, we take the frame for both"
 _TIME = "a fraction of more than a second: tshark takes it as negative"
 TCP_FIELDS = ("tcp_seq", "tcp_ack", "tcp_flags", "payload_length")
 EXCEPTIONS: list[tuple[str, str, tuple[str, ...], list[int]]] = [
@@ -96,6 +102,11 @@ EXCEPTIONS: list[tuple[str, str, tuple[str, ...], list[int]]] = [
     ("fuzz-2021-06-07-c6c72a0a56.pcap", _TIME, ("time",), [1]),
     ("ip_fragmented_garbage.pcap", _BOGUS_TCP, TCP_FIELDS, [1, 314, 627, 940]),
     ("kerberos_fuzz.pcapng", _BOGUS_TCP, TCP_FIELDS, [1]),
+    # made by `encapsulations.py`
+    ("fragments", _FRAGMENT, ("payload_length",), [5, 11]),
+    ("fragments", _TCP_FRAGMENT, ("payload_length",), [6, 12]),
+    ("lengths", _UDP_OFFLOAD, ("payload_length",), [10]),
+    ("lengths", _IPV6_OFFLOAD, ("ip_length", "src_port", "dst_port", *TCP_FIELDS), [11]),
 ]
 CUT = {"fuzz-2021-10-13.pcap"}  # its first record claims 524,501 bytes
 
@@ -212,3 +223,32 @@ def test_tshark_reads_the_shared_captures_alike(shared: Path, folder: str) -> No
     assert len(paths) > 10
     found = {path.name: unexpected(path) for path in paths}
     assert {name: places for name, places in found.items() if places} == {}
+
+
+@pytest.mark.parametrize("name", list(MADE))
+def test_tshark_reads_made_captures_alike(name: str, tmp_path: Path) -> None:
+    frames = [writer.Frame(data, START + i) for i, data in enumerate(MADE[name])]
+    path = tmp_path / name
+    path.write_bytes(writer.pcap(frames, resolution="ns"))
+    assert unexpected(path) == {}
+    found = toolkit.read(path)
+    assert (len(found) == 0) == (name == "no IP")
+
+
+@pytest.mark.parametrize("name", ["tunnels", "errors", "extensions", "fragments"])
+@pytest.mark.parametrize("link", ["ethernet 88a8 8100", "802.11 radiotap", "sll2", "ethernet pppoe", "frame relay"])
+def test_tshark_reads_them_alike_on_other_links(name: str, link: str, tmp_path: Path) -> None:
+    frames = [writer.Frame(writer.link(link, data[14:]), START + i) for i, data in enumerate(MADE[name])]
+    path = tmp_path / name
+    path.write_bytes(writer.pcap(frames, resolution="ns", linktype=writer.LINKS[link][0]))
+    assert unexpected(path) == {}
+    assert len(toolkit.read(path)) == len(frames)
+
+
+def test_exceptions_are_needed() -> None:
+    """Each exception for a made capture is of a frame that exists, and says why."""
+    for capture, reason, columns, frames in EXCEPTIONS:
+        assert len(reason) > 20
+        assert columns
+        if capture in MADE:
+            assert max(frames) <= len(MADE[capture])

@@ -192,6 +192,8 @@ def test_link_for_tshark(tshark: dict[str, Rows], name: str, order: str) -> None
         if name in {"null little 10", "null big 10"} and version == 6:
             assert row["frame.protocols"] == "null:data"  # tshark does not know this number for IPv6
             continue
+        if name == "netfilter log" and order == "big":
+            continue  # written in little endian, which tshark takes to be as of the file
         if name in {"ppp pppd in", "ppp pppd out"}:
             assert row["frame.protocols"] == "data"  # nor this link type, but tcpdump does: see below
             continue
@@ -302,8 +304,9 @@ def test_pcapng_for_dpkt(order: str, block: str, interleaved: bool, resolution: 
     assert [round(time * 10**6) * 1_000 for time, _ in read] == [frame.time_ns for frame in frames]
 
 
-# dpkt does not look for LLC behind a VLAN tag
-ETHERNET = [name for name, (number, _) in LINKS.items() if number == 1 and name != "ethernet 8100 snap"]
+# dpkt does not look for LLC behind a VLAN tag, nor into these
+NOT_FOR_DPKT = [f"ethernet {kind}" for kind in ("8100 snap", "hsr", "metadata", "802.1ah", "trill")]
+ETHERNET = [name for name, (number, _) in LINKS.items() if number == 1 and name not in NOT_FOR_DPKT]
 
 
 @pytest.mark.parametrize("name", ETHERNET)

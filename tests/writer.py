@@ -247,6 +247,55 @@ def _ppi(packet: bytes, *, inner: int, wrap: Wrapper, fields: Options = ()) -> b
     return struct.pack("<BBHI", 0, 0, 8 + len(listed), inner) + listed + wrap(packet)
 
 
+def _llc(packet: bytes) -> bytes:
+    """LLC and SNAP, as where there is no EtherType of its own."""
+    return bytes.fromhex("aaaa03 000000") + _ethertype(packet)
+
+
+def _inside(packet: bytes, *, before: str, addresses: bool = False) -> bytes:
+    """EtherType and header of a tag, given in hexadecimal, and the frame inside, with its addresses or without."""
+    return bytes.fromhex(before) + (MACS if addresses else b"") + _ethertype(packet)
+
+
+def _wlan(packet: bytes, *, direction: int = 1, quality: bool = False, pad: bytes = b"", before: bytes = b"") -> bytes:
+    """Frame of IEEE 802.11 with data (to an access point 1, from one 2, between two 3); `before`: another header."""
+    control = bytes([0x88 if quality else 0x08, direction])
+    header = control + bytes(2) + MACS + MACS[:6] + b"\x10\0" + (MACS[:6] if direction == 3 else b"")
+    return before + header + (bytes(2) if quality else b"") + pad + _llc(packet)
+
+
+def _family(packet: bytes, *, form: str, four: int, six: int, rest: int) -> bytes:
+    """Address family in a form of `struct`, `rest` other bytes."""
+    return struct.pack(form, four if packet[0] >> 4 == 4 else six) + bytes(rest) + packet
+
+
+def _pflog(packet: bytes) -> bytes:
+    """OpenBSD's packet filter: length of the header (without what fills it up to 4), address family, and more."""
+    return bytes([61, {4: 2, 6: 24}[packet[0] >> 4]]) + bytes(62) + packet
+
+
+def _nflog(packet: bytes) -> bytes:
+    """Linux netfilter log: family, version, resource; then values with length and type: a prefix (10), the packet."""
+    values = struct.pack("<HH", 7, 10) + b"abc\0" + struct.pack("<HH", 4 + len(packet), 9) + packet
+    return bytes([{4: 2, 6: 10}[packet[0] >> 4], 0, 0, 0]) + values
+
+
+def _token_ring(packet: bytes, *, route: bytes = b"") -> bytes:
+    """Token ring: access and frame control, addresses; a bit of the source says that there is a route."""
+    source = bytes([MACS[6] | 0x80 * bool(route)]) + MACS[7:]
+    return b"\x10\x40" + MACS[:6] + source + route + _llc(packet)
+
+
+def _nlpid(packet: bytes) -> bytes:
+    """Frame relay: address, control, the network layer in one byte."""
+    return bytes.fromhex("184103") + {4: b"\xcc", 6: b"\x8e"}[packet[0] >> 4] + packet
+
+
+_RADIOTAP = struct.pack("<BBHI", 0, 0, 8, 0)
+_RADIOTAP_PADDED = struct.pack("<BBHII4xQB", 0, 0, 25, 0x80000003, 0, 7, 0x20)  # time stamp and flags
+_AVS = struct.pack(">II", 0x80211001, 64) + bytes(56)
+_PRISM = struct.pack("<II", 0x44, 144) + bytes(136)
+
 LINKS: dict[str, tuple[int, Wrapper]] = {
     "ethernet": (1, _ethernet),
     "ethernet padded": (1, _padded),
@@ -263,6 +312,29 @@ LINKS: dict[str, tuple[int, Wrapper]] = {
     "ethernet 8100 pppoe": (1, bind(_ethernet, tags=[0x8100], inside=bind(_pppoe, ethertype=b"\x88\x64"))),
     "ethernet snap": (1, bind(_ethernet, inside=_snap)),
     "ethernet 8100 snap": (1, bind(_ethernet, tags=[0x8100], inside=_snap)),
+    "ethernet hsr": (1, bind(_ethernet, inside=bind(_inside, before="892f 0040 0001"))),
+    "ethernet metadata": (1, bind(_ethernet, inside=bind(_inside, before="8909 0101 0001 0064"))),
+    "ethernet 802.1ah": (1, bind(_ethernet, inside=bind(_inside, before="88e7 00000001", addresses=True))),
+    "ethernet trill": (1, bind(_ethernet, inside=bind(_inside, before="22f3 0000 0001 0002", addresses=True))),
+    "token ring": (6, _token_ring),
+    "token ring routed": (6, bind(_token_ring, route=bytes.fromhex("0230"))),
+    "fddi": (10, lambda packet: b"\x50" + MACS + _llc(packet)),
+    "atm": (100, _llc),
+    "frame relay": (107, _nlpid),
+    "frame relay snap": (107, lambda packet: bytes.fromhex("184103 0080 000000") + _ethertype(packet)),
+    "openbsd ipsec": (109, bind(_family, form="<I", four=2, six=24, rest=8)),
+    "openbsd pflog": (117, _pflog),
+    "ip over 1394": (138, lambda packet: bytes(16) + _ethertype(packet)),
+    "netfilter log": (239, _nflog),
+    "802.11": (105, _wlan),
+    "802.11 quality": (105, bind(_wlan, direction=2, quality=True)),
+    "802.11 between": (105, bind(_wlan, direction=3)),
+    "802.11 radiotap": (127, bind(_wlan, before=_RADIOTAP)),
+    "802.11 radiotap padded": (127, bind(_wlan, before=_RADIOTAP_PADDED, quality=True, pad=bytes(2))),
+    "802.11 prism": (119, bind(_wlan, before=_PRISM)),
+    "802.11 avs": (163, bind(_wlan, before=_AVS)),
+    "ppi 802.11": (192, bind(_ppi, inner=105, wrap=_wlan)),
+    "null ethertype": (0, bind(_family, form="<I", four=0x0800, six=0x86DD, rest=0)),
     "null little 10": (0, bind(_null, byteorder="little", af_inet6=10)),  # Linux
     "null little 24": (0, bind(_null, byteorder="little", af_inet6=24)),  # NetBSD, OpenBSD
     "null little 28": (0, bind(_null, byteorder="little", af_inet6=28)),  # FreeBSD

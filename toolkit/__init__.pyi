@@ -1,6 +1,7 @@
 from . import plots as plots
 from . import traffic as traffic
 from .capture.reader import read as read
+from .capture.tshark import WiresharkError as WiresharkError
 from .comparison import FeatureComparison as FeatureComparison
 from .comparison import compare_features as compare_features
 from .comparison import feature_correlation as feature_correlation
@@ -63,6 +64,7 @@ from .sweeps import window_sweep as window_sweep
 from .timing import client_pairs as client_pairs
 from .timing import direction_timeline as direction_timeline
 from .timing import interval_cdf as interval_cdf
+from .tls import tls_records as tls_records
 from .trace import NoClientError as NoClientError
 from .trace import Trace as Trace
 from .trace import concat as concat

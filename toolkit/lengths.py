@@ -13,6 +13,7 @@ import pandas as pd
 
 from toolkit.meanshift import LONGEST, mean_shift
 from toolkit.trace import Trace
+from toolkit.wireshark_filters import lengths_filter
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -37,6 +38,8 @@ class LengthCounts:
         The limits that were applied; ``max_length=None`` for none.
     quantity
         What the lengths are, for axis labels: ``"TCP payload length"``, ``"IP length of UDP packets"``, ...
+    protocol, tls_only
+        Which packets of a trace were counted; ``protocol=None`` for lengths that came from no trace.
     """
 
     unique_lengths: Ints
@@ -46,6 +49,8 @@ class LengthCounts:
     min_length: int = field(default=0, repr=False)
     max_length: int | None = field(default=None, repr=False)
     quantity: str = field(default="length", repr=False)
+    protocol: TransportProtocol | None = field(default=None, repr=False)
+    tls_only: bool = field(default=False, repr=False)
 
     def __repr__(self) -> str:
         return (
@@ -78,7 +83,7 @@ class LengthClusters(LengthCounts):
         Packets of each cluster.
     labels
         The cluster of each of `unique_lengths`.
-    unique_lengths, counts, left_out_below, left_out_above, min_length, max_length, quantity
+    unique_lengths, counts, left_out_below, left_out_above, min_length, max_length, quantity, protocol, tls_only
         As in `LengthCounts`.
     """
 
@@ -121,6 +126,34 @@ class LengthClusters(LengthCounts):
         table[self.unique_lengths] = self.labels
         labels: npt.NDArray[np.intp] = table[np.minimum(asked, np.int64(beyond))]
         return labels
+
+    def to_wireshark_filter(self, label: int | None = None) -> str:
+        """Give a display filter for the packets of a cluster, by their lengths; of all clusters by default.
+
+        A range of lengths for each cluster, for the packets that were counted: TCP by its payload or UDP by its IP
+        length, of the outermost IP header, and only those that start a TLS record if it was so. Which packets were
+        selected before is not known here: ``f"({trace.to_wireshark_filter()}) and ({filter})"`` has both. Wireshark
+        puts fragments of IP together unless told not to, then the first of them is no TCP.
+
+        Raises
+        ------
+        ValueError
+            If the lengths came from no trace, or there is no such cluster.
+
+        Examples
+        --------
+        >>> import toolkit
+        >>> clusters = cluster_lengths(toolkit.load_example("obfs4"), bandwidth=3)
+        >>> clusters.to_wireshark_filter(0)[-27:]
+        'and tcp.len#1 in {691..696}'
+        """
+        if self.protocol is None:
+            raise ValueError("the lengths came from no trace: which packets they are of is not known")
+        if label is not None and not 0 <= label < len(self):
+            raise ValueError(f"`label` must be from 0 to {len(self) - 1}, got {label!r}")
+        chosen = self.lengths if label is None else self.lengths[label : label + 1]
+        ranges = sorted((int(inside[0]), int(inside[-1])) for inside in chosen)
+        return lengths_filter(ranges, self.protocol, tls_only=self.tls_only)
 
     def to_frame(self) -> pd.DataFrame:
         """Give one row a cluster, with its label as the index; `share` is that of the packets not left out.
@@ -232,6 +265,8 @@ def length_counts(
         min_length=min_length,
         max_length=max_length,
         quantity=quantity,
+        protocol=protocol if isinstance(trace_or_lengths, Trace) else None,
+        tls_only=tls_only,
     )
 
 
@@ -307,6 +342,8 @@ def cluster_lengths(
         min_length=counted.min_length,
         max_length=counted.max_length,
         quantity=counted.quantity,
+        protocol=counted.protocol,
+        tls_only=counted.tls_only,
         bandwidth=float(bandwidth),
         centres=_read_only(centres[order]),
         packets=_read_only(packets[order]),

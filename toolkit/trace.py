@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pandas.api.types import union_categoricals
 
 from toolkit.columns import Columns
 from toolkit.errors import ToolkitError
@@ -19,6 +20,7 @@ from toolkit.hosts import Hosts, Network, Networks, parse_networks
 from toolkit.selection import PROTOCOLS, nanoseconds_of, port_numbers, protocol_number
 from toolkit.source import Source
 from toolkit.storage import CaptureFile, Storage
+from toolkit.wireshark_filters import frames_filter
 
 if TYPE_CHECKING:
     from toolkit.capture.health import Health
@@ -64,8 +66,10 @@ class Trace:
         *,
         history: tuple[str, ...] = (),
         kept_entropy: Array | None = None,
+        fields: Mapping[str, pd.Categorical] | None = None,
     ) -> None:
         self._columns = columns
+        self._fields = dict(fields or {})
         self._hosts = hosts
         self._data = data
         self._kept_entropy = kept_entropy
@@ -110,6 +114,19 @@ class Trace:
         return self._columns
 
     @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of Wireshark that were asked for in `toolkit.read`: columns of `packets` by their own names."""
+        return tuple(self._fields)
+
+    def with_fields(self, fields: Mapping[str, pd.Categorical]) -> Trace:
+        """Give the same packets with more columns of text, one value a packet (missing: NaN)."""
+        for name, values in fields.items():
+            if len(values) != len(self):
+                raise ValueError(f"field {name!r} must have one value a packet, {len(self)}, got {len(values)}")
+        both = {**self._fields, **fields}
+        return Trace(self._columns, self._hosts, self._data, self.sources, history=self.history, fields=both)
+
+    @property
     def packets(self) -> pd.DataFrame:
         """One row a packet, in file order (see DESIGN, "data model"); it shares the bytes of the columns.
 
@@ -126,7 +143,8 @@ class Trace:
         for end in ("src", "dst"):
             columns[end] = pd.Categorical.from_codes(columns[end], categories=hosts)
         hidden = ("frame_offset", "payload_start", "link_type")  # of the frame, of no use without its bytes
-        return pd.DataFrame({name: value for name, value in columns.items() if name not in hidden}, copy=False)
+        shown = {name: value for name, value in columns.items() if name not in hidden}
+        return pd.DataFrame(shown | self._fields, copy=False)
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -291,14 +309,20 @@ class Trace:
             hosts = hosts.take(np.flatnonzero(seen))
         history = (*self.history, f"{operation}: {len(columns.time)} of {len(self)} packets")
         kept = None if self._kept_entropy is None else self._kept_entropy[rows]
-        return Trace(columns, hosts, self._data, self.sources, history=history, kept_entropy=kept)
+        fields = {name: values[rows].remove_unused_categories() for name, values in self._fields.items()}
+        return Trace(columns, hosts, self._data, self.sources, history=history, kept_entropy=kept, fields=fields)
+
+    def keep(self, mask: npt.NDArray[np.bool_], operation: str) -> Trace:
+        """Select by a mask as ``trace[mask]`` does, under the name `operation` in the history."""
+        return self._take(mask, operation)
 
     def with_time(self, time: npt.NDArray[np.int64], operation: str) -> Trace:
         """Give the same packets with other times."""
         columns = self._columns._replace(time=time)
         columns.freeze()
         history = (*self.history, operation)
-        return Trace(columns, self._hosts, self._data, self.sources, history=history, kept_entropy=self._kept_entropy)
+        kept, fields = self._kept_entropy, self._fields
+        return Trace(columns, self._hosts, self._data, self.sources, history=history, kept_entropy=kept, fields=fields)
 
     def select(
         self,
@@ -390,6 +414,28 @@ class Trace:
 
         return check(self)
 
+    def to_wireshark_filter(self) -> str:
+        """Give a display filter that shows just these packets of the capture in Wireshark, or in ``tshark -Y``.
+
+        It lists frame numbers, so it is for this capture only. A filter of more than some 100,000 characters (20,000
+        packets far apart) is too long for a command line.
+
+        Raises
+        ------
+        ToolkitError
+            If the packets come from several captures, or from no file.
+
+        Examples
+        --------
+        >>> import toolkit
+        >>> trace = toolkit.load_example("obfs4")
+        >>> trace[[0, 1, 2, 9]].to_wireshark_filter()
+        'frame.number in {1..3, 10}'
+        """
+        if not self.source.path:
+            raise ToolkitError("the packets come from no file: there are no frames that Wireshark could show")
+        return frames_filter(self._columns.number)
+
     @classmethod
     def from_packets(cls, packets: Iterable[dict[str, Any]]) -> Trace:
         """Take packets as the dictionaries of the original research code. See `toolkit.capture.dictionaries`."""
@@ -447,7 +493,7 @@ def concat(traces: Iterable[Trace]) -> Trace:
     Raises
     ------
     ValueError
-        If there is no trace.
+        If there is no trace, or they have not the same `fields`.
 
     Examples
     --------
@@ -459,6 +505,9 @@ def concat(traces: Iterable[Trace]) -> Trace:
     parts = list(traces)
     if not parts:
         raise ValueError("`traces` must hold at least one trace, got none")
+    for part in parts:
+        if set(part.fields) != set(parts[0].fields):
+            raise ValueError(f"traces must have the same fields, got {parts[0].fields} and {part.fields}")
     words = np.concatenate([part._hosts.words for part in parts])
     family = np.concatenate([part._hosts.family for part in parts])
     keys = np.rec.fromarrays([words[:, 0], words[:, 1], family])
@@ -500,4 +549,5 @@ def concat(traces: Iterable[Trace]) -> Trace:
         tuple(sources.values()),
         history=(*steps, f"concat of {len(parts)} traces: {len(columns.time)} packets"),
         kept_entropy=kept,
+        fields={name: union_categoricals([part._fields[name] for part in parts]) for name in parts[0].fields},
     )

@@ -1,7 +1,7 @@
 """From frames to packets: link layer, IP, TCP or UDP, the start of a TLS record.
 
 Sources: link types https://www.tcpdump.org/linktypes.html; IPv4 RFC 791, IPv6 RFC 8200, TCP RFC 9293, UDP RFC 768,
-802.1Q, MPLS RFC 3032, PPPoE RFC 2516, PPP RFC 1661 and 1662, TLS RFC 8446.
+802.1Q, 802.11, MPLS RFC 3032, PPPoE RFC 2516, PPP RFC 1661 and 1662, TLS RFC 8446.
 
 The rules, in one place:
 
@@ -38,9 +38,12 @@ PPI = 192
 NON_IP, UNKNOWN_LINK, NO_HEADER, BAD_HEADER = range(4)
 
 LINK_TYPES = {
-    0: "BSD loopback", 1: "Ethernet", 9: "PPP", 12: "raw IP", 14: "raw IP", 50: "PPP (HDLC)", 51: "PPPoE",
-    101: "raw IP", 104: "Cisco HDLC", 108: "OpenBSD loopback", 113: "Linux cooked (SLL)", 166: "PPP (pppd)",
-    PPI: "PPI", 228: "raw IPv4", 229: "raw IPv6", 276: "Linux cooked (SLL2)",
+    0: "BSD loopback", 1: "Ethernet", 6: "token ring", 9: "PPP", 10: "FDDI", 12: "raw IP", 14: "raw IP",
+    50: "PPP (HDLC)", 51: "PPPoE", 100: "ATM (RFC 2684)", 101: "raw IP", 104: "Cisco HDLC", 105: "802.11",
+    107: "frame relay", 108: "OpenBSD loopback", 109: "OpenBSD IPsec", 113: "Linux cooked (SLL)", 117: "OpenBSD pflog",
+    119: "802.11 (Prism)", 127: "802.11 (radiotap)", 138: "IP over 1394", 163: "802.11 (AVS)", 166: "PPP (pppd)",
+    PPI: "PPI", 204: "PPP with direction", 228: "raw IPv4", 229: "raw IPv6", 239: "Linux netfilter log",
+    276: "Linux cooked (SLL2)",
 }  # fmt: skip
 """The link types that can be decoded, by their number in the file."""
 
@@ -92,12 +95,24 @@ def _behind(data: Bytes, kind: Int, position: Int, end: Int) -> Int:
             return position
         if kind == 0x8100 or kind == 0x88A8 or kind == 0x9100 or kind == 0x9200:
             position += 2  # a VLAN tag; another EtherType follows
+        elif kind == 0x892F:
+            position += 4  # HSR
+        elif kind == 0x8909:
+            position += 6  # Cisco MetaData
+        elif kind == 0x88E7:
+            position += 16  # a service tag (802.1ah), and the addresses of the frame inside
+        elif kind == 0x22F3:  # TRILL, its options, and the addresses of the frame inside
+            if position + 2 > end:
+                return -1
+            position += 18 + ((_short(data, position) >> 6) & 0x1F) * 4
         elif kind == 0x8847 or kind == 0x8848:
             return _from_mpls(data, position, end)
         elif kind == 0x8864:
             return _from_pppoe(data, position, end)
-        elif kind <= 1500:  # IEEE 802.3: a length; LLC and SNAP may follow
-            if position + 8 > end or _short(data, position) != 0xAAAA or data[position + 2] != 3:
+        elif kind <= 1500:  # IEEE 802.3: a length; LLC follows
+            if position + 3 <= end and _is_llc_ip(data, position):
+                return position + 3
+            if position + 8 > end or not _is_snap(data, position):
                 return -1
             position += 6
         else:
@@ -106,6 +121,102 @@ def _behind(data: Bytes, kind: Int, position: Int, end: Int) -> Int:
             return -1
         kind = _short(data, position)
         position += 2
+
+
+@kernel
+def _is_llc_ip(data: Bytes, position: Int) -> bool:
+    """Whether this is an LLC header of IP (RFC 948)."""
+    return bool(_short(data, position) == 0x0606 and data[position + 2] == 3)
+
+
+@kernel
+def _is_snap(data: Bytes, position: Int) -> bool:
+    """Whether this is an LLC header with SNAP (RFC 1042), behind whose 6 bytes an EtherType stands."""
+    if _short(data, position) != 0xAAAA or data[position + 2] != 3 or data[position + 3] or data[position + 4]:
+        return False
+    return bool(data[position + 5] == 0 or data[position + 5] == 0xF8)
+
+
+@kernel
+def _from_llc(data: Bytes, position: Int, end: Int) -> Int:
+    if position + 3 <= end and _is_llc_ip(data, position):
+        return position + 3
+    if position + 8 <= end and _is_snap(data, position):
+        return _from_ethertype(data, position + 6, end)
+    return -1
+
+
+@kernel
+def _from_wlan(data: Bytes, position: Int, end: Int, padded: bool) -> Int:
+    """Find IP in a frame of IEEE 802.11, if it is of data that is not encrypted; the header may be padded to 4."""
+    if position + 26 > end:
+        return -1
+    kind, flags = np.int64(data[position]), np.int64(data[position + 1])
+    if kind & 0x4C != 8 or flags & 0x40 or data[position + 22] & 0x0F:  # not data, encrypted, a later fragment
+        return -1
+    size = 30 if flags & 3 == 3 else 24  # a fourth address between access points
+    if kind & 0x80:  # with quality of service
+        if position + size + 2 > end:
+            return -1
+        many = data[position + size] & 0x80  # several frames in one, with headers of 14 bytes: the first counts
+        size += 6 if flags & 0x80 else 2
+        if padded:
+            size += -size & 3
+        return _from_llc(data, position + size + (14 if many else 0), end)
+    return _from_llc(data, position + size + (-size & 3 if padded else 0), end)
+
+
+@kernel
+def _from_radiotap(data: Bytes, position: Int, end: Int) -> Int:
+    """Find IP behind a radiotap header (little-endian), whose flags tell whether what follows is padded."""
+    if position + 8 > end:
+        return -1
+    size = np.int64(data[position + 2]) | (np.int64(data[position + 3]) << 8)
+    fields, place = np.int64(data[position + 4]), 8
+    while position + place <= end and data[position + place - 1] & 0x80:  # there are more words of what is present
+        place += 4
+    if fields & 1:  # a time stamp, aligned to 8
+        place += (-place & 7) + 8
+    padded = bool(fields & 2 and place < size and position + place < end and data[position + place] & 0x20)
+    return _from_wlan(data, position + size, end, padded) if size >= 8 else -1
+
+
+@kernel
+def _from_token_ring(data: Bytes, position: Int, end: Int) -> Int:
+    if position + 16 > end:
+        return -1
+    routed = data[position + 8] & 0x80  # a routing field, which begins with its length
+    return _from_llc(data, position + 14 + (data[position + 14] & 0x1F if routed else 0), end)
+
+
+@kernel
+def _from_frame_relay(data: Bytes, position: Int, end: Int) -> Int:
+    """Find IP behind frame relay (RFC 2427): two bytes of address, a control byte, and which protocol it is."""
+    if position + 4 > end or data[position + 2] != 3:
+        return -1
+    if data[position + 3] == 0xCC or data[position + 3] == 0x8E:
+        return position + 4
+    if position + 10 <= end and data[position + 3] == 0 and data[position + 4] == 0x80:
+        return _from_ethertype(data, position + 8, end)
+    return -1
+
+
+@kernel
+def _from_nflog(data: Bytes, position: Int, end: Int) -> Int:
+    """Find IP in the values of a Linux netfilter log: length and type before each, of which 9 is the packet.
+
+    They are in the byte order of the machine that captured. No type is 0, and none needs the second byte.
+    """
+    position += 4
+    while position + 4 <= end:
+        first, last = (1, 0) if data[position + 2] == 0 else (0, 1)
+        size = np.int64(data[position + first]) | (np.int64(data[position + last]) << 8)
+        if data[position + 2 + first] == 9:
+            return _by_version(data, position + 4, end)
+        if size < 4:
+            return -1
+        position += (size + 3) & ~3
+    return -1
 
 
 @kernel
@@ -184,7 +295,10 @@ def _network(data: Bytes, position: Int, end: Int, link: Int) -> Int:
         # the address family of the machine that captured, in its own byte order; IPv6 is 24, 28, 30 or 10 by system
         family = max(data[position], data[position + 3])
         if data[position + 1] | data[position + 2] | min(data[position], data[position + 3]):
-            return -1
+            number = _word(data, position)  # or the EtherType, as some write it
+            number = number if number < 0x10000 else int(data[position]) | (int(data[position + 1]) << 8)
+            rest = data[position + 2] | data[position + 3] if _short(data, position) else 0
+            return position + 4 if rest == 0 and (number == 0x0800 or number == 0x86DD) else -1
         if family == 2 or family == 10 or family == 24 or family == 28 or family == 30:
             return position + 4
         return -1
@@ -198,6 +312,33 @@ def _network(data: Bytes, position: Int, end: Int, link: Int) -> Int:
         if position + 2 <= end and data[position] <= 1 and data[position + 1] == 3:
             position += 2
         return _from_ppp(data, position, end)
+    if link == 105:
+        return _from_wlan(data, position, end, False)
+    if link == 127:
+        return _from_radiotap(data, position, end)
+    if link == 119 or link == 163:  # both may have the header of AVS, which has a magic number and its length
+        if position + 8 > end:
+            return -1
+        avs = _word(data, position) & 0xFFFFF000 == 0x80211000
+        return _from_wlan(data, position + (_word(data, position + 4) if avs else 144), end, False)
+    if link == 10:  # FDDI
+        return _from_llc(data, position + 13, end)
+    if link == 6:
+        return _from_token_ring(data, position, end)
+    if link == 100:  # RFC 2684 over ATM
+        return _from_llc(data, position, end)
+    if link == 107:
+        return _from_frame_relay(data, position, end)
+    if link == 109:  # OpenBSD, behind IPsec: address family, parameters, flags
+        return _by_version(data, position + 12, end)
+    if link == 117:  # OpenBSD's packet filter: a header that begins with its length, to be padded to 4
+        return _by_version(data, position + ((np.int64(data[position]) + 3) & ~3), end) if position < end else -1
+    if link == 138:  # IP over IEEE 1394
+        return _from_ethertype(data, position + 16, end)
+    if link == 204:  # PPP behind a byte for the direction
+        return _from_ppp(data, position + 1, end)
+    if link == 239:
+        return _from_nflog(data, position, end)
     if link == 51:  # PPPoE without the Ethernet header
         return _from_pppoe(data, position, end)
     if link == 104:
@@ -256,6 +397,15 @@ def _tls(data: Bytes, position: Int, captured: Int) -> Int:
     if size > 18_432 or (size == 0 and kind != 23):
         return 0
     return np.int64(kind)
+
+
+@kernel
+def tls_types(data: Bytes, start: npt.NDArray[np.int64], captured: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    """Content type of the TLS record that starts each payload, 0 where none does."""
+    found = np.zeros(len(start), np.uint8)
+    for i in range(len(start)):
+        found[i] = _tls(data, start[i], captured[i])
+    return found
 
 
 @kernel

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial as bind
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +25,10 @@ from toolkit.capture.decode import (
     decode,
     enter_hosts,
 )
+from toolkit.capture.dissection import dissect, field_names
 from toolkit.capture.framing import CHUNK, Frames, Framing, read_frames
 from toolkit.capture.sources import RawCapture, open_capture
+from toolkit.capture.wireshark import read_by_tshark, read_columns
 from toolkit.columns import Columns
 from toolkit.errors import CaptureError, CaptureWarning
 from toolkit.hosts import Hosts
@@ -35,21 +39,29 @@ from toolkit.trace import Trace
 _TELL = 1 << 22  # bytes between two reports of progress
 _NAMED = 8  # unknown link types that have a warning of their own
 
+Engine: TypeAlias = Literal["auto", "native", "tshark", "pyshark"]
+ENGINES: tuple[Engine, ...] = get_args(Engine)
+Progress: TypeAlias = Callable[[int, int], None]
+"""Told bytes done and bytes in all."""
+
 
 def read(
     path: str | os.PathLike[str],
     *,
+    engine: Engine = "auto",
+    display_filter: str | None = None,
+    fields: str | Iterable[str] = (),
     strict: bool = False,
-    progress: bool | Callable[[int, int], None] | None = None,
+    progress: bool | Progress | None = None,
     max_decompressed: int | None = None,
 ) -> Trace:
     """Read a capture file.
 
     pcap and pcapng of any byte order, time resolution and interface mix, plain or compressed by gzip, zstd, xz or
     bzip2; told apart by their first bytes, never by the name. Every packet with a whole IP header is a row; link
-    types and other limits are listed in `toolkit.capture.decode`. The file stays open while
-    the trace lives, or one made from it, and must not be written to; payloads are read from it when they are asked for.
-    What was compressed is kept in memory instead.
+    types and other limits are listed in `toolkit.capture.decode`. The file stays open while the trace lives, or one
+    made from it, and must not be written to; payloads are read from it when they are asked for. What was compressed is
+    kept in memory instead.
 
     An anonymised capture has no payload bytes; what was computed of them comes from the table beside it
     (`toolkit.capture.beside`).
@@ -58,6 +70,17 @@ def read(
     ----------
     path
         The capture.
+    engine
+        Who makes the columns. ``"auto"`` and ``"native"``: the reader of this package, millions of packets a second.
+        ``"tshark"`` and ``"pyshark"``: Wireshark's dissectors, some thousands or hundreds of packets a second, with the
+        payloads in memory; the same columns for every packet that both can read, see `toolkit.capture.wireshark`.
+    display_filter
+        Keep only the packets that this filter in Wireshark's language keeps, for example
+        ``"tls.handshake.type == 1"``. tshark says which frames these are, with the settings of your Wireshark; the
+        columns are made by `engine` as ever (not ``"native"``, which is to need no Wireshark).
+    fields
+        Fields of Wireshark to add to `Trace.packets` as columns of text under their own names, for example
+        ``"tls.handshake.extensions_server_name"``; several values in one frame are joined by commas. By tshark, too.
     strict
         Raise at the first place where the capture is not what it should be, instead of a warning.
     progress
@@ -81,6 +104,11 @@ def read(
         If the file cannot be opened, is empty, is no capture or is written to meanwhile; with ``strict=True`` also for
         what else would be a `CaptureWarning`: a record that the end of the file cuts, a record length that cannot be,
         an unknown link type, packets without a time, more decompressed bytes than allowed.
+    WiresharkError
+        If tshark is needed and is absent or too old, or does not understand `display_filter` or `fields` (then also a
+        `ValueError`, with tshark's own message).
+    ValueError
+        If the engine is unknown, or is ``"native"`` and a filter or fields are asked for.
 
     Warns
     -----
@@ -94,6 +122,14 @@ def read(
     >>> trace.packets["protocol"].unique().tolist()
     [6]
     """
+    if engine not in ENGINES:
+        raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}, got {engine!r}")
+    names = field_names(fields)
+    dissection = None
+    if display_filter is not None or names:
+        if engine == "native":
+            raise ValueError("`display_filter` and `fields` need Wireshark's tshark: give engine='auto'")
+        dissection = dissect(path, display_filter, names, max_decompressed)
     if progress is True:
         with tqdm(unit="B", unit_scale=True, desc=os.fspath(path), disable=None, leave=False) as bar:
 
@@ -101,14 +137,26 @@ def read(
                 bar.total = total
                 bar.update(done - bar.n)
 
-            return _read(path, strict, show, max_decompressed)
-    return _read(path, strict, progress or None, max_decompressed)
+            trace = _by_engine(engine)(path, strict, show, max_decompressed)
+    else:
+        trace = _by_engine(engine)(path, strict, progress or None, max_decompressed)
+    return trace if dissection is None else dissection.narrow(trace)
+
+
+def _by_engine(engine: Engine) -> Callable[[str | os.PathLike[str], bool, Progress | None, int | None], Trace]:
+    if engine == "tshark":
+        return bind(read_columns, read_by_tshark, engine)
+    if engine == "pyshark":
+        from toolkit.capture.pyshark_engine import read_by_pyshark  # half a second of imports
+
+        return bind(read_columns, read_by_pyshark, engine)
+    return _read
 
 
 def _read(
     path: str | os.PathLike[str],
     strict: bool,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
     max_decompressed: int | None,
 ) -> Trace:
     capture = open_capture(path, None if progress is None else _stage(progress, 0, 3), max_decompressed)
@@ -120,7 +168,7 @@ def _read(
         raise
 
 
-def _trace_of(capture: RawCapture, strict: bool, progress: Callable[[int, int], None] | None) -> Trace:
+def _trace_of(capture: RawCapture, strict: bool, progress: Progress | None) -> Trace:
     data = capture.data
     if capture.problem is not None and (strict or not len(data)):
         raise CaptureError(*capture.problem.args)
@@ -186,9 +234,7 @@ def _trace_of(capture: RawCapture, strict: bool, progress: Callable[[int, int], 
     return Trace(table, hosts.finish(), (data,), (source,), history=(f"read {source.name}",), kept_entropy=kept)
 
 
-def _stage(
-    progress: Callable[[int, int], None], first: int, last: int, *, size: int | None = None
-) -> Callable[[int, int], None]:
+def _stage(progress: Progress, first: int, last: int, *, size: int | None = None) -> Progress:
     """Report a stage of the work: from `first` to `last` quarters of a compressed file, in bytes on the disk."""
 
     def report(done: int, total: int) -> None:

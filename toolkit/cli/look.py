@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 import click
 
 from toolkit._files import atomically, write_table
 from toolkit.capture.reader import read
+from toolkit.capture.tshark import WiresharkError, find_tshark
 from toolkit.cli.options import CONTEXT, FILE, STRICT, client_option, errors
 from toolkit.features import client_features
 from toolkit.hosts import Network
@@ -27,6 +29,8 @@ def info(file: str, strict: bool) -> None:
     with errors():
         trace = read(file, strict=strict, progress=True)
         _show(trace)
+        click.secho("\nWireshark", bold=True)
+        click.echo(engines_available())
 
 
 @click.command(context_settings=CONTEXT)
@@ -116,6 +120,15 @@ def _show(trace: Trace) -> None:
     click.echo(trace.top_hosts(5).to_string(float_format="{:.3f}".format))
     click.secho("\nHealth", bold=True)
     click.echo(str(trace.health()))
+
+
+def engines_available() -> str:
+    """Say which tshark and pyshark are there, for display filters, fields and the engines of those names."""
+    try:
+        found = find_tshark().name
+    except WiresharkError as error:
+        found = f"tshark: {error}"
+    return f"{found}; pyshark {version('pyshark')}"
 
 
 def show_clusters(found: LengthClusters, top: int) -> None:

@@ -1,0 +1,432 @@
+"""Wireshark's engines read what the native one reads, filter, add fields, and leave no process behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pyshark
+import pytest
+import writer
+from capturing import START, sent_tcp, sent_udp
+from click.testing import CliRunner
+from nbclient import NotebookClient
+from wiresharking import children, column_differences, frames_shown, tshark
+from writer import Frame
+
+import toolkit
+from toolkit.capture import pyshark_engine
+from toolkit.capture import tshark as tshark_module
+from toolkit.capture.tshark import FilterError, find_tshark
+from toolkit.cli import main
+
+HTTPS = toolkit.example("https").path
+SNI = "tls.handshake.extensions_server_name"
+WIRESHARK = ["tshark", "pyshark"]
+
+
+@pytest.fixture(autouse=True)
+def _no_process_is_left() -> Any:
+    before = children()
+    yield
+    assert children() <= before
+
+
+def small(tmp_path: Path, count: int = 30) -> Path:
+    """Write a capture of `count` datagrams, every third of which has another port."""
+    path = tmp_path / "small.pcap"
+    datagrams = [sent_udp(bytes([i]) * i, ports=(5_000 + i % 3, 53)) for i in range(count)]
+    frames = [Frame(writer.link("ethernet", one.packet), START + i * 1_001) for i, one in enumerate(datagrams)]
+    path.write_bytes(writer.pcap(frames, resolution="ns"))
+    return path
+
+
+# The same columns
+
+
+@pytest.mark.parametrize("name", list(toolkit.examples().index))
+def test_tshark_gives_the_columns_of_the_native_engine(name: str) -> None:
+    tshark()
+    path = toolkit.example(name).path
+    native, other = toolkit.read(path, engine="native"), toolkit.read(path, engine="tshark")
+    assert native.column("number").tolist() == other.column("number").tolist()
+    assert native.hosts == other.hosts
+    assert column_differences(native, other) == {}
+    assert other.source.frames == native.source.frames
+    assert other.source.format.startswith("by tshark ")
+
+
+@pytest.mark.parametrize("name", ["obfs4", "meek"])
+def test_pyshark_gives_the_columns_of_the_native_engine(name: str) -> None:
+    tshark()
+    path = toolkit.example(name).path
+    native, other = toolkit.read(path, engine="native"), toolkit.read(path, engine="pyshark")
+    assert native.column("number").tolist() == other.column("number").tolist()
+    assert column_differences(native, other) == {}
+    pd.testing.assert_frame_equal(native.packets, other.packets)
+
+
+@pytest.mark.parametrize("engine", WIRESHARK)
+def test_every_kind_of_packet_and_link(engine: Any, tmp_path: Path) -> None:
+    tshark()
+    made = []
+    for ends in (("10.0.0.1", "192.0.2.9"), ("2001:db8::1", "2001:db8::9")):
+        made += [
+            sent_tcp(b"\x17\x03\x03\x00\x02ab", ports=(50_000, 443), ends=ends, checksum="partial").packet,
+            sent_tcp(b"", flags=0x12, seq=4_294_967_295, ack=1, ends=ends, checksum="right").packet,
+            sent_udp(b"x" * 200, ports=(1, 2), ends=ends, more=True, ident=77).packet,
+            sent_udp(b"y" * 9, ports=(1, 2), ends=ends, fragment=1_480, ident=77).packet,
+            sent_udp(b"", ports=(40_000, 9), ends=ends, checksum="partial").packet,
+        ]
+    for name in ("ethernet padded", "ethernet 88a8 8100", "ethernet pppoe", "802.11 radiotap", "sll2", "raw 101"):
+        path = tmp_path / f"{name}.pcap"
+        frames = [Frame(writer.link(name, packet), START + i) for i, packet in enumerate(made)]
+        path.write_bytes(writer.pcap(frames, linktype=writer.LINKS[name][0], resolution="ns"))
+        native, other = toolkit.read(path), toolkit.read(path, engine=engine)
+        assert len(native) == len(other) == len(made)
+        assert column_differences(native, other) == {}
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("folder", ["captures", "traces"])
+def test_tshark_gives_the_same_columns_of_the_shared_captures(shared: Path, folder: str) -> None:
+    tshark()
+    # a fraction of more than a second: tshark takes it as negative
+    allowed = {"fuzz-2021-06-07-c6c72a0a56.pcap": {"time"}}
+    paths = sorted(shared.glob(f"{folder}/*.*cap*"))
+    assert len(paths) > 10
+    found = {}
+    for path in paths:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", toolkit.CaptureWarning)
+            differ = column_differences(toolkit.read(path), toolkit.read(path, engine="tshark"))
+        found[path.name] = set(differ) - allowed.get(path.name, set())
+    assert {name: columns for name, columns in found.items() if columns} == {}
+
+
+@pytest.mark.shared
+def test_pyshark_gives_the_same_columns_of_the_shared_captures(shared: Path) -> None:
+    tshark()
+    paths = [path for path in sorted(shared.glob("captures/*.*cap*")) if path.stat().st_size < 40_000]
+    assert len(paths) > 10
+    found = {}
+    for path in paths:
+        if not path.name.startswith("fuzz"):
+            found[path.name] = column_differences(toolkit.read(path), toolkit.read(path, engine="pyshark"))
+    assert {name: columns for name, columns in found.items() if columns} == {}
+
+
+@pytest.mark.parametrize("engine", WIRESHARK)
+@pytest.mark.parametrize("how", ["gzip", "zstd", "xz", "bz2"])
+def test_compressed_captures(engine: Any, how: str, tmp_path: Path) -> None:
+    tshark()
+    path = tmp_path / "capture.packed"
+    path.write_bytes(writer.compress(small(tmp_path).read_bytes(), how))
+    assert column_differences(toolkit.read(path), toolkit.read(path, engine=engine)) == {}
+    assert len(toolkit.read(path, display_filter="udp.srcport == 5001")) == 10
+
+
+@pytest.mark.parametrize("engine", WIRESHARK)
+def test_a_cut_capture_keeps_what_is_whole(engine: Any, tmp_path: Path) -> None:
+    tshark()
+    path = small(tmp_path)
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.warns(toolkit.CaptureWarning, match="cut short in the middle of a packet") as caught:
+        trace = toolkit.read(path, engine=engine)
+    assert len(trace) == 29
+    assert [warning.filename for warning in caught] == [__file__]
+    assert trace.source.problems == tuple(str(warning.message) for warning in caught)
+    with pytest.raises(toolkit.CaptureError, match="cut short"):
+        toolkit.read(path, engine=engine, strict=True)
+
+
+@pytest.mark.parametrize("engine", WIRESHARK)
+def test_no_packet_and_no_capture(engine: Any, tmp_path: Path) -> None:
+    tshark()
+    path = tmp_path / "none.pcap"
+    path.write_bytes(writer.pcap([]))
+    empty = toolkit.read(path, engine=engine)
+    assert (len(empty), empty.source.frames, empty.hosts) == (0, 0, ())
+    path.write_text("no capture at all")
+    with pytest.raises(toolkit.CaptureError, match="isn't a capture file"):
+        toolkit.read(path, engine=engine)
+    with pytest.raises(toolkit.CaptureError, match="no such file"):
+        toolkit.read(tmp_path / "absent", engine=engine)
+    path.write_bytes(writer.compress(b"no capture", "gzip"))
+    with pytest.raises(toolkit.CaptureError) as caught:
+        toolkit.read(path, engine=engine)
+    said = "a file that isn't a capture file in a format TShark understands."
+    assert str(caught.value) == f"{path}: expected a capture that tshark can read, found {said}"
+
+
+def test_progress_is_told(tmp_path: Path) -> None:
+    tshark()
+    path = small(tmp_path)
+    told: list[tuple[int, int]] = []
+    toolkit.read(path, engine="tshark", progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (path.stat().st_size,) * 2
+    assert all(done <= total for done, total in told)
+
+
+# Filter and fields
+
+
+@pytest.mark.parametrize("engine", ["auto", "tshark", "pyshark"])
+def test_filter_and_fields(engine: Any) -> None:
+    tshark()
+    trace = toolkit.read(HTTPS, engine=engine, display_filter="tls.handshake.type == 1", fields=[SNI, "tcp.stream"])
+    assert trace.column("number").tolist() == frames_shown(HTTPS, "tls.handshake.type == 1")
+    assert trace.fields == (SNI, "tcp.stream")
+    assert trace.packets[SNI].iloc[0] == "site02.lab.test"
+    # every hello of a client holds the name in plain text
+    assert all(name.encode() in bytes(trace.payload(i)) for i, name in enumerate(trace.packets[SNI]))
+    assert "display_filter='tls.handshake.type == 1'" in trace.history[-1]
+
+
+def test_fields_without_a_filter_go_with_the_packets(tmp_path: Path) -> None:
+    tshark()
+    trace = toolkit.read(HTTPS, fields=SNI)
+    assert len(trace) == len(toolkit.read(HTTPS))
+    named = trace.packets[SNI].notna()
+    assert trace.column("number")[named].tolist() == frames_shown(HTTPS, SNI)
+    rows = np.flatnonzero(named)[[3, 1]]
+    expected = trace.packets[SNI].iloc[rows].tolist()
+    assert trace[rows].packets[SNI].tolist() == expected
+    assert trace[rows[1] : rows[1] + 1].packets[SNI].tolist() == expected[1:]
+    assert trace.select(where=f"`{SNI}` == '{expected[0]}'").packets[SNI].unique().tolist() == expected[:1]
+    assert trace[rows].packets[SNI].cat.categories.tolist() == sorted(set(expected))
+    moved = trace.with_time(trace.column("time") + 1, "moved")
+    assert moved.packets[SNI].equals(trace.packets[SNI])
+    joined = toolkit.concat([trace[rows], trace])
+    assert joined.packets[SNI].tolist()[:2] == expected
+    assert joined.packets[SNI][2:].notna().tolist() == named.tolist()
+    with pytest.raises(ValueError, match="must have the same fields"):
+        toolkit.concat([trace, toolkit.read(HTTPS)])
+    trace.packets.to_parquet(tmp_path / "packets.parquet")
+    again = pd.read_parquet(tmp_path / "packets.parquet")
+    assert (
+        again[SNI].astype(object).where(named, None).tolist()
+        == trace.packets[SNI].astype(object).where(named, None).tolist()
+    )
+
+
+def test_several_values_are_joined_by_commas(tmp_path: Path) -> None:
+    tshark()
+    inner = writer.ipv4("172.16.0.1", "172.16.0.2", 17, writer.udp(1, 2, b"x"))
+    packet = writer.ipv4("10.0.0.1", "10.0.0.2", 4, inner)
+    path = tmp_path / "tunnel.pcap"
+    path.write_bytes(writer.pcap([Frame(writer.link("ethernet", packet), START)]))
+    trace = toolkit.read(path, fields=["ip.src", "dns.qry.name"])
+    assert trace.packets["ip.src"].tolist() == ["10.0.0.1,172.16.0.1"]
+    assert trace.packets["dns.qry.name"].isna().tolist() == [True]
+
+
+def test_fields_are_refused_that_cannot_be() -> None:
+    with pytest.raises(ValueError, match="different names"):
+        toolkit.read(HTTPS, fields=["ip.src", "ip.src"])
+    with pytest.raises(ValueError, match="got 'protocol'"):
+        toolkit.read(HTTPS, fields=["protocol"])
+    with pytest.raises(ValueError, match="need Wireshark's tshark"):
+        toolkit.read(HTTPS, engine="native", fields=["ip.src"])
+    with pytest.raises(ValueError, match="auto, native, tshark, pyshark, got 'wireshark'"):
+        toolkit.read(HTTPS, engine="wireshark")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("engine", ["auto", "tshark", "pyshark"])
+def test_what_tshark_says_of_a_bad_filter(engine: Any) -> None:
+    tshark()
+    with pytest.raises(FilterError, match="was unexpected in this context"):
+        toolkit.read(HTTPS, engine=engine, display_filter="ip foo")
+    with pytest.raises(toolkit.WiresharkError, match=r"aren't valid:\s+no\.such\.field"):
+        toolkit.read(HTTPS, engine=engine, fields=["no.such.field"])
+    with pytest.raises(ValueError, match="must be a filter"):
+        toolkit.read(HTTPS, engine=engine, display_filter=" ")
+
+
+# tshark that is absent, or old
+
+
+def false_tshark(folder: Path, says: str) -> str:
+    program = folder / "tshark"
+    program.write_text(f"#!/bin/sh\necho '{says}'\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    return str(folder)
+
+
+def test_the_error_without_tshark_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(tshark_module, "_usual_places", list)
+    for options in ({"engine": "tshark"}, {"engine": "pyshark"}, {"display_filter": "tcp"}, {"fields": "ip.src"}):
+        with pytest.raises(toolkit.WiresharkError) as caught:
+            toolkit.read(HTTPS, **options)  # type: ignore[arg-type]
+        for words in ("found none", "apt-get install tshark", "brew install", "Windows", "engine='native'"):
+            assert words in str(caught.value)
+    assert len(toolkit.read(HTTPS)) == 1_219
+
+
+def test_an_old_tshark_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", false_tshark(tmp_path, "TShark (Wireshark) 3.4.10 (Git v3.4.10)"))
+    with pytest.raises(toolkit.WiresharkError, match=r"4\.0 or newer, found tshark 3\.4\.10: install it"):
+        toolkit.read(HTTPS, engine="tshark")
+    monkeypatch.setenv("PATH", false_tshark(tmp_path, "something else"))
+    with pytest.raises(toolkit.WiresharkError, match="tell its version, found 'something else"):
+        find_tshark()
+
+
+def test_info_tells_the_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tshark()
+    result = CliRunner().invoke(main, ["info", str(HTTPS)])
+    assert find_tshark().name in result.stdout
+    assert "pyshark 0." in result.stdout
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(tshark_module, "_usual_places", list)
+    assert "found none" in CliRunner().invoke(main, ["info", str(HTTPS)]).stdout
+
+
+@pytest.mark.parametrize("engine", WIRESHARK)
+def test_a_tshark_that_fails_is_no_empty_trace(engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = Path(false_tshark(tmp_path, "TShark (Wireshark) 4.2.0"), "tshark")
+    fails = 'case $1 in --version | -v) ;; *) echo "of no use" >&2; exit 3 ;; esac\n'
+    program.write_text(program.read_text().replace("\n", "\n" + fails, 1))
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(toolkit.WiresharkError, match="of no use"):
+        toolkit.read(small(tmp_path), engine=engine)
+
+
+# Processes, threads, event loops
+
+
+def interrupt_when_started(before: set[int], seen: list[set[int]]) -> threading.Thread:
+    """Interrupt the main thread, as Ctrl-C does, a while after it has started a process."""
+
+    def interrupt() -> None:
+        for _ in range(400):
+            time.sleep(0.01)
+            if children() - before:
+                break
+        time.sleep(0.3)
+        seen.append(children() - before)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    watcher = threading.Thread(target=interrupt)
+    watcher.start()
+    return watcher
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+@pytest.mark.parametrize("engine", WIRESHARK)
+def test_an_interrupt_ends_tshark(engine: Any, hangs: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tshark()
+    path = tmp_path / "long.pcap"
+    frame = Frame(writer.link("ethernet", sent_udp(b"x" * 900).packet), START)
+    path.write_bytes(writer.pcap([frame] * 60_000))
+    if hangs:
+        program = Path(false_tshark(tmp_path, "TShark (Wireshark) 4.2.0"), "tshark")
+        waits = "case $1 in --version | -v) ;; *) exec sleep 60 ;; esac\n"
+        program.write_text(program.read_text().replace("\n", "\n" + waits, 1))
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    find_tshark()  # asked for its version once
+    before = children()
+    seen: list[set[int]] = []
+    watcher = interrupt_when_started(before, seen)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        toolkit.read(path, engine=engine)
+    assert time.monotonic() - start < 30
+    watcher.join()
+    assert seen[0]  # it did run
+    assert not children() - before
+    assert not [thread for thread in threading.enumerate() if thread.name == "pyshark"]
+
+
+@pytest.mark.parametrize("engine", WIRESHARK)
+def test_an_error_while_reading_ends_tshark(engine: Any, tmp_path: Path) -> None:
+    tshark()
+
+    def fail(done: int, total: int) -> None:
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        toolkit.read(small(tmp_path), engine=engine, progress=fail)
+    assert not [thread for thread in threading.enumerate() if thread.name == "pyshark"]
+
+
+def test_inside_a_running_event_loop(tmp_path: Path) -> None:
+    tshark()
+    path = small(tmp_path)
+
+    async def use() -> toolkit.Trace:
+        return toolkit.read(path, engine="pyshark")
+
+    assert column_differences(toolkit.read(path), asyncio.run(use())) == {}
+
+
+def test_after_pyshark_was_used_by_hand(tmp_path: Path) -> None:
+    """What pyshark does to asyncio by itself (until Python 3.11 it works) must not make ours wait."""
+    path = small(tmp_path)
+    program = (
+        "import sys, time, warnings, pyshark, toolkit\n"
+        f"if sys.version_info < (3, 12):\n    print(len(list(pyshark.FileCapture({str(path)!r}))))\n"
+        "start = time.monotonic()\n"
+        f"print(len(toolkit.read({str(path)!r}, engine='pyshark')), time.monotonic() - start < 20)\n"
+    )
+    tshark()
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.splitlines()[-1] == "30 True", done.stderr
+    assert "Unknown child process" not in done.stderr
+
+
+def test_without_what_python_314_took_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tshark()
+    monkeypatch.setattr(pyshark_engine.sys, "version_info", (3, 14))
+
+    def gone(*arguments: object) -> None:
+        raise AttributeError("not in Python 3.14")
+
+    for name in ("set_child_watcher", "get_child_watcher", "get_event_loop", "get_event_loop_policy"):
+        if hasattr(asyncio, name):
+            monkeypatch.setattr(asyncio, name, gone)
+    assert len(toolkit.read(small(tmp_path), engine="pyshark")) == 30
+
+
+def test_pyshark_keeps_no_packet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tshark()
+    made: list[pyshark.FileCapture] = []
+    start: Callable[..., Any] = pyshark.FileCapture
+    monkeypatch.setattr(pyshark, "FileCapture", lambda *a, **k: made.append(start(*a, **k)) or made[-1])
+    sizes: list[int] = []
+    monkeypatch.setattr(pyshark_engine, "_CHUNK", 7)
+    toolkit.read(small(tmp_path), engine="pyshark", progress=lambda done, total: sizes.append(done))
+    assert len(made) == 1
+    assert len(made[0]) == 0
+    assert len(sizes) == 6  # chunks of 7, 7, 7, 7, 2, and the end
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_in_a_kernel(tmp_path: Path) -> None:
+    tshark()
+    cells = [
+        "import toolkit",
+        f"trace = toolkit.read({str(small(tmp_path))!r}, engine='pyshark')\nprint(len(trace), bytes(trace.payload(3)))",
+        f"print(len(toolkit.read({str(small(tmp_path))!r}, engine='pyshark', display_filter='udp.srcport == 5002')))",
+        "import psutil\nprint(psutil.Process().children())",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    root = str(Path(toolkit.__file__).parents[1])
+    env = os.environ | {"PYTHONPATH": root}
+    NotebookClient(notebook, timeout=60, kernel_name="python3").execute(env=env)
+    outputs = [output for cell in notebook.cells for output in cell.outputs]
+    assert [output.get("text", "").strip() for output in outputs] == [r"30 b'\x03\x03\x03'", "10", "[]"]

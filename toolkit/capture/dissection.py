@@ -1,0 +1,103 @@
+"""What Wireshark alone can give: which frames a display filter keeps, and what a field of any protocol says in each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pandas.api.types import union_categoricals
+
+from toolkit.capture.tshark import BETWEEN, FilterError, find_tshark, plain_file, read_fields
+from toolkit.columns import Columns
+from toolkit.errors import CaptureWarning
+from toolkit.trace import Trace
+
+
+@dataclass(frozen=True)
+class Dissection:
+    """What tshark found in a capture.
+
+    Attributes
+    ----------
+    display_filter
+        The filter, or None.
+    number
+        Numbers of the frames that it keeps, ascending.
+    fields
+        The values of each field, one a frame, missing where the frame does not have it.
+    """
+
+    display_filter: str | None
+    number: npt.NDArray[np.uint32]
+    fields: dict[str, pd.Categorical]
+
+    def narrow(self, trace: Trace) -> Trace:
+        """Keep the packets of a whole capture whose frames were found, with the fields as columns."""
+        number = trace.column("number")
+        if self.display_filter is not None:
+            trace = trace.keep(np.isin(number, self.number), f"display_filter={self.display_filter!r}")
+            number = trace.column("number")
+        # a cut frame at the end may be in one and not in the other
+        places = np.searchsorted(self.number, number)
+        known = self.number[np.minimum(places, len(self.number) - 1)] == number if len(self.number) else places < 0
+        rows = np.where(known, places, -1)
+        return trace.with_fields({name: values.take(rows, allow_fill=True) for name, values in self.fields.items()})
+
+
+def field_names(fields: str | Iterable[str]) -> tuple[str, ...]:
+    """Read the names of fields: one or several.
+
+    Raises
+    ------
+    ValueError
+        If one is twice there, or has the name of a column.
+    """
+    names = (fields,) if isinstance(fields, str) else tuple(fields)
+    for name in names:
+        if not isinstance(name, str) or not name or names.count(name) > 1 or name in Columns._fields:
+            raise ValueError(f"`fields` must be different names such as 'tls.handshake.type', got {name!r}")
+    return names
+
+
+def dissect(
+    path: str | os.PathLike[str],
+    display_filter: str | None = None,
+    fields: tuple[str, ...] = (),
+    max_decompressed: int | None = None,
+) -> Dissection:
+    """Ask tshark for the frames that a display filter keeps, and for fields of them.
+
+    As Wireshark with the user's own settings would show them: with reassembly, unless that was switched off there.
+
+    Raises
+    ------
+    WiresharkError
+        If tshark is absent, too old or does not understand the filter or a field.
+    CaptureError
+        If the file cannot be opened or is no capture for tshark.
+    """
+    if display_filter is not None and not display_filter.strip():
+        raise FilterError(f"`display_filter` must be a filter such as 'tcp.port == 443', got {display_filter!r}")
+    tshark = find_tshark()
+    numbers = [np.empty(0, np.uint32)]
+    values: dict[str, list[pd.Categorical]] = {name: [pd.Categorical([])] for name in fields}
+    ignored: list[CaptureWarning] = []  # whoever reads the columns warns of a cut file
+    with plain_file(path, max_decompressed) as plain:
+        for chunk in read_fields(tshark, plain, ("frame.number", *fields), ignored, display_filter=display_filter):
+            numbers.append(chunk.iloc[:, 0].to_numpy().astype(np.uint32))
+            for name in fields:
+                codes, unique = pd.factorize(chunk[name].mask(chunk[name] == ""))
+                texts = [text.replace(BETWEEN, ",") for text in unique]
+                values[name].append(pd.Categorical.from_codes(*_merged(codes, texts)))
+    found = {name: union_categoricals(parts) for name, parts in values.items()}
+    return Dissection(display_filter, np.concatenate(numbers), found)
+
+
+def _merged(codes: npt.NDArray[np.intp], texts: list[str]) -> tuple[npt.NDArray[np.intp], pd.Index]:
+    """Merge texts that are the same once several values are joined by a comma."""
+    places, unique = pd.factorize(np.array([*texts], dtype=object))
+    return np.append(places, -1)[codes], pd.Index(unique, dtype=object)

@@ -1,0 +1,206 @@
+"""Ask tshark, the command line of Wireshark, about a capture: which frames a filter keeps, what a field says.
+
+Sources: https://www.wireshark.org/docs/man-pages/tshark.html and wireshark-filter.html beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+from toolkit.capture.sources import open_capture
+from toolkit.errors import CaptureError, CaptureWarning, ToolkitError
+from toolkit.storage import CaptureFile
+
+LEAST = (4, 0)
+"""The oldest version that is tested. The display filters that we write need it: ``tcp.len#1`` is of 4.0."""
+
+BETWEEN = "\x1f"
+"""Stands between the values of a field that a frame has several of."""
+
+_CHUNK = 16_384  # frames turned into columns at a time
+_NOISE = ("Running as user",)  # said at each start, of no use to the reader
+_INSTALL = (
+    "install it (Debian, Ubuntu: apt-get install tshark; macOS: brew install wireshark; Windows: "
+    "https://www.wireshark.org/download.html), or read with engine='native', which needs none"
+)
+
+
+class WiresharkError(ToolkitError):
+    """Wireshark's programs cannot do what was asked: they are absent, too old, or do not understand it."""
+
+
+class FilterError(WiresharkError, ValueError):
+    """A display filter or a field name that tshark does not understand; the message is its own."""
+
+
+@dataclass(frozen=True)
+class Tshark:
+    """An installed tshark: its path, and its version such as ``(4, 0, 17)``."""
+
+    path: str
+    version: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """``"tshark 4.0.17"``."""
+        return f"tshark {'.'.join(map(str, self.version))}"
+
+
+def find_tshark() -> Tshark:
+    """Find tshark in the search path, or where Wireshark's installer puts it on Windows and macOS.
+
+    Raises
+    ------
+    WiresharkError
+        If there is none, or it is older than `LEAST`; the message says how to install it.
+    """
+    path = shutil.which("tshark") or next((place for place in _usual_places() if Path(place).is_file()), None)
+    if path is None:
+        raise WiresharkError(f"expected tshark {LEAST[0]}.{LEAST[1]} or newer, found none: {_INSTALL}")
+    said = _version_text(path, os.stat(path).st_mtime_ns)
+    found = re.search(r"\b(\d+)\.(\d+)\.(\d+)", said)
+    if found is None:
+        raise WiresharkError(f"expected {path} to tell its version, found {said.partition(os.linesep)[0]!r}")
+    tshark = Tshark(path, tuple(int(part) for part in found.groups()))
+    if tshark.version < LEAST:
+        raise WiresharkError(f"expected tshark {LEAST[0]}.{LEAST[1]} or newer, found {tshark.name}: {_INSTALL}")
+    return tshark
+
+
+@cache
+def _version_text(path: str, changed: int) -> str:
+    """Ask a program for its version: once, unless it was `changed` (nanoseconds since 1970)."""
+    with interrupts_held():
+        return subprocess.run([path, "--version"], capture_output=True, text=True, errors="replace", check=False).stdout
+
+
+def _usual_places() -> list[str]:
+    if sys.platform == "win32":
+        roots = [os.environ.get(name) for name in ("ProgramFiles", "ProgramFiles(x86)")]
+        return [str(Path(root, "Wireshark", "tshark.exe")) for root in roots if root]
+    return ["/Applications/Wireshark.app/Contents/MacOS/tshark"]
+
+
+@contextlib.contextmanager
+def interrupts_held() -> Iterator[Callable[[], None]]:
+    """Hold back an interrupt (Ctrl-C) while a process is started: it would be lost, and run on.
+
+    Gives a function to call as soon as the process can be ended: from then on, an interrupt raises KeyboardInterrupt.
+    """
+    # interrupts come to the main thread only; a handler of another language cannot be put back
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
+        yield lambda: None
+        return
+    held: list[int] = []
+    handlers = [signal.signal(signal.SIGINT, lambda number, frame: held.append(number))]
+
+    def release() -> None:
+        if handlers:
+            signal.signal(signal.SIGINT, handlers.pop())
+            if held:
+                signal.raise_signal(signal.SIGINT)
+
+    try:
+        yield release
+    finally:
+        release()
+
+
+@contextlib.contextmanager
+def plain_file(path: str | os.PathLike[str], max_decompressed: int | None = None) -> Iterator[str]:
+    """Give the path of a capture that tshark can open: itself, or a temporary copy that is not compressed.
+
+    Raises
+    ------
+    CaptureError
+        As `open_capture`.
+    """
+    capture = open_capture(path, None, max_decompressed)
+    if isinstance(capture.data, CaptureFile):
+        yield os.path.abspath(capture.path)  # a name that starts with a dash would be taken for an option
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "capture")
+        capture.data.tofile(copy)
+        try:
+            yield str(copy)
+        except CaptureError as error:
+            raise CaptureError(capture.path, *error.args[1:]) from error
+
+
+def read_fields(
+    tshark: Tshark,
+    path: str,
+    fields: Sequence[str],
+    problems: list[CaptureWarning],
+    *,
+    display_filter: str | None = None,
+    preferences: Mapping[str, str] | None = None,
+) -> Iterator[pd.DataFrame]:
+    """Read fields of each frame as text, in chunks: a row a frame, a column a field, ``""`` where it has none.
+
+    Where a frame has a field several times, `BETWEEN` is between its values. What is wrong with the file is added to
+    `problems` at the end. The tshark process ends with the generator, however that ends.
+
+    Raises
+    ------
+    FilterError
+        If tshark does not understand the filter or a field.
+    CaptureError
+        If the file is no capture for it.
+    """
+    command = [tshark.path, "-n", "-r", path, "-T", "fields", "-E", "occurrence=a", "-E", f"aggregator={BETWEEN}"]
+    for name, value in (preferences or {}).items():
+        command += ["-o", f"{name}:{value}"]
+    if display_filter:
+        command += ["-Y", display_filter]
+    for field in fields:
+        command += ["-e", field]
+    # a pipe for the errors, read too late, would stop it
+    with tempfile.TemporaryFile() as errors, interrupts_held() as release:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
+        output = process.stdout
+        assert output is not None
+        try:
+            release()
+            while lines := list(itertools.islice(output, _CHUNK)):  # tabs and ends of line in values are escaped
+                rows = [line.decode("utf-8", "replace").rstrip("\r\n").split("\t") for line in lines]
+                yield pd.DataFrame(rows, columns=list(fields), dtype=object)
+            status = process.wait()
+        finally:
+            process.kill()  # nothing if it has ended
+            process.wait()
+            output.close()
+        errors.seek(0)
+        problem = check(path, status, errors.read().decode("utf-8", "replace"))
+    if problem is not None:
+        problems.append(problem)
+
+
+def check(path: str, status: int, said: str) -> CaptureWarning | None:
+    """Understand what tshark said at its end: None, a fault of the file whose good part it gave, or an error."""
+    text = "\n".join(line for line in said.splitlines() if line.strip() and not line.startswith(_NOISE))
+    if status == 0:
+        return None
+    named = f'The file "{path}"'  # which may be a temporary copy, see `plain_file`
+    if named in text:
+        found = " ".join(text.removeprefix("tshark: ").replace(named, "a file that").split())
+        if "isn't a capture file" in text:
+            raise CaptureError(path, "a capture that tshark can read", found)
+        return CaptureWarning(path, "a whole capture", found, note="the frames before it are kept")  # cut or damaged
+    raise FilterError(text or f"tshark ended with status {status}")
