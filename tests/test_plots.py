@@ -8,15 +8,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from charting import entries, ticks_within
+from charting import entries, overlap, ticks_within
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
+from matplotlib.text import Text
+from matplotlib.textpath import TextPath
+from matplotlib.transforms import Bbox
 
 import toolkit
 from toolkit.plots import (
+    COLOURS,
+    colour_length_clusters,
     plot_client_pairs,
     plot_direction_timeline,
     plot_interval_bins,
@@ -63,12 +71,12 @@ def test_length_clusters() -> None:
     }
     legend = ax.get_legend()
     # mean of 5 packets of 100 and 3 of 101: 100.4; shares of the 11 packets shown: 8, 2, 1
-    assert entries(legend) == ["1: 100.4 · 2 · 72.7%", "2: 600.0 · 1 · 18.2%", "1 more: 9.1%"]
-    assert legend.get_title().get_text() == "bandwidth 3: centre · width · share"
+    assert entries(legend) == ["0: 100.4 · 2 · 72.7%", "1: 600.0 · 1 · 18.2%", "1 more: 9.1%"]
+    assert legend.get_title().get_text() == "bandwidth 3: centre · width · share of 11 packets"
     assert hexes(handle.get_facecolor() for handle in legend.get_patches()) == [BLUE, ORANGE, GREY]
     assert ax.get_title(loc="left") == "of 20 packets, not shown: 35.0% empty, 10.0% above 1,300 bytes"
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_yscale()) == ("length (bytes)", "packets", "log")
-    assert [(text.get_text(), text.xy) for text in ax.texts] == [("1", (100, 5)), ("2", (600, 2))]
+    assert [(text.get_text(), text.xy) for text in ax.texts] == [("0", (100, 5)), ("1", (600, 2))]
     assert ax.get_xlim()[0] < 99.5
     assert ax.get_xlim()[1] > 900.5
     assert ax.get_ylim() == (0.5, 15)
@@ -79,7 +87,7 @@ def test_length_clusters_on_a_linear_axis() -> None:
     assert {bar[1:3] for bar in bars(ax).values()} == {(0, 5), (0, 3), (0, 2), (0, 1)}
     assert ax.get_yscale() == "linear"
     assert ax.get_ylim() == pytest.approx((0, 6))
-    assert entries(ax.get_legend())[-1] == "3: 900.0 · 1 · 9.1%"  # no more: all have a colour
+    assert entries(ax.get_legend())[-1] == "2: 900.0 · 1 · 9.1%"  # no more: all have a colour
 
 
 def test_length_clusters_notes_what_a_minimum_leaves_out() -> None:
@@ -117,6 +125,113 @@ def test_length_clusters_labels_few_packets_with_whole_numbers(highest: int, sho
 def test_length_clusters_wrong_top(top: int) -> None:
     with pytest.raises(ValueError, match=f"`top` must be from 0 to 7, got {top}"):
         plot_length_clusters(toolkit.cluster_lengths([1]), top=top)
+
+
+def test_length_clusters_are_numbered_as_their_table_and_labels_are() -> None:
+    clusters = toolkit.cluster_lengths(toolkit.load_example("obfs4"))
+    ax = plot_length_clusters(clusters, ax=new())
+    table, bar = clusters.to_frame(), bars(ax)
+    for entry in entries(ax.get_legend())[:6]:
+        number, centre = entry.split(" · ")[0].split(": ")
+        assert f"{table.loc[int(number), 'centre']:,.1f}" == centre
+    for text in ax.texts:
+        length = text.xy[0]
+        assert clusters.labels[clusters.unique_lengths == length].tolist() == [int(text.get_text())]
+        assert bar[length][3] == COLOURS[int(text.get_text())].lower()
+
+
+def drawn(clusters: Any, size: tuple[float, float], dpi: int = 100, **options: Any) -> Axes:
+    figure = Figure(figsize=size, dpi=dpi, layout="constrained")
+    FigureCanvasAgg(figure)
+    ax = plot_length_clusters(clusters, ax=figure.subplots(), **options)
+    for _ in range(2):
+        figure.canvas.draw()  # the layout comes to rest at the second
+    return ax
+
+
+def pixels(ax: Axes) -> np.ndarray:
+    canvas: Any = ax.figure.canvas
+    return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+@pytest.mark.parametrize("dpi", [100, 300])
+@pytest.mark.parametrize("log", [True, False])
+def test_narrow_bars_have_the_colours_of_the_legend(dpi: int, log: bool) -> None:
+    """Nothing but them and white is inside the axes: no shade between the two."""
+    lengths = [length for length in range(1, 1300, 6) for _ in range(1 + length % 7)]
+    clusters = toolkit.cluster_lengths(lengths, bandwidth=2)
+    ax = drawn(clusters, (7.2, 4.2), dpi, log=log, top=7)
+    for artist in (*ax.texts, *ax.spines.values()):
+        artist.set_visible(False)
+    ax.figure.canvas.draw()
+    box = ax.bbox
+    rows = slice(ax.figure.bbox.height - box.y1 + 5, ax.figure.bbox.height - box.y0 - 5)
+    inside = pixels(ax)[int(rows.start) : int(rows.stop), int(box.x0) + 5 : int(box.x1) - 5]
+    palette = {tuple(bytes.fromhex(colour[1:])) for colour in ("#ffffff", GREY, *COLOURS)}
+    found, counts = np.unique(inside.reshape(-1, 3), axis=0, return_counts=True)
+    assert set(map(tuple, found.tolist())) == palette
+    assert counts.min() >= dpi  # of each a bar's worth
+    # and each bar is there
+    canvas_height = inside.shape[0]
+    foot = inside[int(0.97 * canvas_height)] if log else inside[-1]
+    for length, label in zip(clusters.unique_lengths, clusters.labels, strict=True):
+        place = ax.transData.transform((length, 1))[0] - int(box.x0) - 5
+        near = foot[max(int(place) - 2, 0) : int(place) + 3].tolist()
+        assert list(bytes.fromhex([*COLOURS, GREY][min(label, 7)][1:])) in near
+
+
+LENGTH_COUNTS = st.dictionaries(
+    st.integers(1, 60) | st.integers(1, 1300), st.integers(1, 40) | st.just(5_000), min_size=1, max_size=60
+)
+
+
+@given(LENGTH_COUNTS, st.sampled_from([0.5, 3, 30]), st.booleans(), st.sampled_from([(7.2, 4.2), (3.335, 4)]))
+@settings(max_examples=25, deadline=None, derandomize=True, phases=[Phase.generate])
+def test_numbers_over_the_bars_can_be_read(
+    counts: dict[int, int], bandwidth: float, log: bool, size: tuple[float, float]
+) -> None:
+    lengths = [length for length, count in counts.items() for _ in range(count)]
+    clusters = toolkit.cluster_lengths(lengths, bandwidth=bandwidth)
+    ax = drawn(clusters, size, log=log, top=7)
+    shown = [text for text in ax.texts if text.get_text()]
+    assert ax.texts[0].get_text() == "0"  # the largest has its number always
+    boxes = [ink(text) for text in shown]
+    for one, other in itertools.combinations(boxes, 2):
+        assert overlap(one, other) <= 0
+    for text, box in zip(shown, boxes, strict=True):
+        assert ax.bbox.padded(2 * 100 / 72).contains(*box.min)  # inside the axes, but for 2 points
+        assert ax.bbox.padded(2 * 100 / 72).contains(*box.max)
+        x, y = ax.transData.transform(text.xy)
+        assert np.hypot((box.x0 + box.x1) / 2 - x, box.y0 - y) < 2.6 * text.get_fontsize() * 100 / 72
+        for length, count in counts.items():
+            (left, top), right = (
+                ax.transData.transform((length - 0.5, count)),
+                ax.transData.transform((length + 0.5, 1))[0],
+            )
+            assert not (left < box.x1 and box.x0 < right and top > box.y0)  # no bar behind it
+    if len(clusters.packets) == 1:
+        assert shown[0].get_position() == pytest.approx((0, 1.5))
+
+
+def ink(text: Text) -> Bbox:
+    """Box of what is drawn of a number, measured in the font: the box of the text has room below for other letters."""
+    drawn_at = text.get_window_extent()
+    shape = TextPath((0, 0), text.get_text(), size=text.get_fontsize()).get_extents()
+    below = TextPath((0, 0), "p", size=text.get_fontsize()).get_extents()
+    point = text.figure.dpi / 72
+    base = drawn_at.y0 - below.y0 * point
+    return Bbox.from_extents(drawn_at.x0, base + shape.y0 * point, drawn_at.x1, base + shape.y1 * point)
+
+
+@pytest.mark.parametrize("size", [(7.2, 4.2), (3.335, 2.7)])
+def test_other_colours_are_the_picture_drawn_anew(size: tuple[float, float]) -> None:
+    counts = toolkit.length_counts(toolkit.load_example("trojan"))
+    ax = drawn(toolkit.cluster_lengths(counts, bandwidth=2), size)
+    for bandwidth in (0.5, 30, 5):
+        clusters = toolkit.cluster_lengths(counts, bandwidth=bandwidth)
+        colour_length_clusters(ax, clusters)
+        ax.figure.canvas.draw()
+        assert np.array_equal(pixels(ax), pixels(drawn(clusters, size)))
 
 
 def length_table(windows: int, **values: float) -> pd.DataFrame:

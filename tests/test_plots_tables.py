@@ -258,7 +258,7 @@ def test_trace_overview() -> None:
     assert len(figure.axes) == 6
     assert figure.axes[5].get_ylabel() == "packets"
     numbers = [text.get_text() for text in figure.axes[1].texts if isinstance(text, Annotation)]
-    assert sorted(numbers) == ["1", "2", "3"]
+    assert sorted(numbers) == ["0", "1", "2"]
     assert (
         figure.get_suptitle().replace("\n", " ")
         == "obfs4.pcap: 1,425 packets of 6 hosts in 140.3 s clients: 10.77.0.11, 10.77.0.12, 10.77.0.13 "

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from toolkit.features import FEATURES
 from toolkit.lengths import check_integer
-from toolkit.plots._common import COLOURS, MARKERS, REST, legend, new_axes, say, shorter, small
+from toolkit.plots._common import COLOURS, MARKERS, REST, legend, new_axes, say, say_only, shorter, small
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,8 @@ def plot_feature_comparison(
     Returns
     -------
     Figure
-        With one `Axes` a feature, farthest apart first.
+        With one `Axes` a feature, farthest apart first. Where fewer than two labels have windows, D is unknown; where
+        none has, the panels say "no windows".
 
     Raises
     ------
@@ -97,7 +98,12 @@ def _panel(ax: Axes, name: str, row: pd.Series[Any], curves: dict[Any, pd.DataFr
     distance = float(row["distance"])
     mine = {i: curves[name, label] for i, label in enumerate(labels) if (name, label) in curves}
     values = [value for curve in mine.values() for value in (curve["value"].iloc[0], curve["value"].iloc[-1])]
-    low, high = min(values, default=0.0), max(values, default=0.0)
+    known = name in FEATURES.names
+    ax.set_xlabel(f"{name}\n({FEATURES[name].unit})" if known else name, fontsize=small())
+    if not values:
+        say_only(ax, "no windows")
+        return
+    low, high = min(values), max(values)
     margin = 0.05 * (high - low) or 0.5
     for i, curve in mine.items():
         ax.step(
@@ -116,8 +122,6 @@ def _panel(ax: Axes, name: str, row: pd.Series[Any], curves: dict[Any, pd.DataFr
     if distance > 0:
         ax.vlines(row["at"], *sorted((row["first_share"], row["second_share"])), color=REST, linewidth=3, zorder=0)
     ax.set_ylim(0, 1.03)
-    known = name in FEATURES.names
-    ax.set_xlabel(f"{name}\n({FEATURES[name].unit})" if known else name, fontsize=small())
     ax.set_title(f"D = {distance:.2f}" if np.isfinite(distance) else "D unknown", loc="left", fontsize=small())
 
 
