@@ -177,7 +177,7 @@ def _cell(kept: pd.DataFrame, time_window: str | pd.Timedelta, packet_window: in
             f"`chosen` must be one of the time windows {widths} with one of the packet windows {sizes} of the sweep, "
             f"got {(time_window, packet_window)!r}"
         )
-    return kept.index.tolist().index(width), kept.columns.tolist().index(packet_window)
+    return list(kept.index).index(width), [*kept.columns].index(packet_window)
 
 
 def _brief(count: int) -> str:
