@@ -382,12 +382,89 @@ def test_direction_timeline_with_the_edges_of_other_windows() -> None:
         plot_direction_timeline(timeline, edges_every="60", ax=new())
 
 
-def test_direction_timeline_of_many_windows_has_no_lines_at_their_edges() -> None:
-    number = np.arange(151)
+def edges_drawn(ax: Axes) -> list[float]:
+    """Give the times of the grey lines."""
+    return [
+        round(float(segment[0, 0]), 6)
+        for each in ax.collections
+        if isinstance(each, LineCollection)
+        for segment in each.get_segments()
+    ]
+
+
+def test_direction_timeline_of_a_part_on_the_clock_of_the_whole() -> None:
+    whole = toolkit.load_example("obfs4")
+    part = whole.select(start="22s")
+    timeline = toolkit.direction_timeline(part, "10.77.0.0/24", "1s", origin=whole.start)
+    first = (part.start - whole.start).total_seconds()
+    assert 25 < first < 26
+    ax = plot_direction_timeline(timeline, edges_every="30s", edges_from=part.start - whole.start, ax=new())
+    assert edges_drawn(ax) == [round(first + 30 * k, 6) for k in range(4)]  # and none before
+    # they are where the windows of the features start
+    windows = toolkit.client_windows(part, "10.77.0.0/24", 1, time_window="30s").to_frame()
+    time = (windows["first"] - whole.start).dt.total_seconds()
+    number = windows.index.get_level_values("time_window")
+    assert (np.digitize(time, edges_drawn(ax)) - 1 == number).all()
+    assert ax.get_xlim() == (25, 141)
+    zero = plot_direction_timeline(timeline, edges_every="30s", edges_from=pd.Timedelta(0), ax=new())
+    assert edges_drawn(zero) == edges_drawn(plot_direction_timeline(timeline, edges_every="30s", ax=new()))
+    assert edges_drawn(zero) == [30, 60, 90, 120]
+    later = plot_direction_timeline(timeline, edges_every="30s", edges_from="90s", ax=new())
+    assert edges_drawn(later) == [90, 120]
+    with pytest.raises(ValueError, match="`edges_from` goes with `edges_every`, got '1s' without"):
+        plot_direction_timeline(timeline, edges_from="1s")
+    with pytest.raises(ValueError, match="more than 0 s"):
+        plot_direction_timeline(timeline, edges_every="1s", edges_from="-1s", ax=new())
+
+
+@pytest.mark.parametrize("inches", [3.335, 7.2])
+def test_direction_timeline_draws_window_edges_that_can_be_told_apart(inches: float) -> None:
     columns = dict.fromkeys(("packets_up", "packets_down", "bytes_up", "bytes_down"), 1)
-    for windows, lines in ((150, 1), (151, 0)):
+    most = 0
+    for windows in range(20, 110, 3):
+        number = np.arange(windows)
         timeline = pd.DataFrame({"start": number * 0.1, "stop": number * 0.1 + 0.1, **columns}, index=number)
-        assert len(plot_direction_timeline(timeline[:windows], ax=new()).collections) == lines
+        for every in (None, "100ms"):
+            figure = Figure(figsize=(inches, 3), layout="constrained")
+            ax = plot_direction_timeline(timeline, edges_every=every, ax=figure.subplots())
+            figure.draw_without_rendering()
+            apart = ax.bbox.width / 100 * 72 / windows
+            if found := edges_drawn(ax):
+                assert len(found) == windows + 1
+                assert apart > 5.9
+                most = windows
+            else:
+                assert apart < 8.5  # the estimate of the width may be that far off
+            dense = f"window edges too dense to show: {windows} windows of 100 ms"
+            assert ax.get_title(loc="left").replace("\n", " ") == ("" if found or every is None else dense)
+    assert 20 < most < 105
+
+
+def test_direction_timeline_counts_the_windows_whose_edges_are_not_shown() -> None:
+    timeline = toolkit.direction_timeline(toolkit.load_example("obfs4"), "10.77.0.0/24", "1s")
+    ax = plot_direction_timeline(timeline, edges_every="1s", edges_from="100.5s", ax=new())
+    # 141 s: from 100.5 to 141 there begin 41
+    assert ax.get_title(loc="left").replace("\n", " ") == "window edges too dense to show: 41 windows of 1 s"
+    assert edges_drawn(ax) == []
+
+
+def test_without_windows_the_bins_say_so_and_have_no_scale() -> None:
+    for plot, table in ((plot_interval_bins, interval_table), (plot_length_bins, length_table)):
+        for empty in (table(0), {"a": table(0), "b": table(0)}):
+            ax = plot(empty, ax=new())
+            assert said(ax) == ["no windows"]
+            assert ticks_within_all(ax) == []
+            assert ax.get_xlabel()
+            assert ax.get_ylabel()
+            assert (ax.get_legend(), ax.patches[:], ax.lines[:]) == (None, [], [])
+        ax = plot({"a": table(0), "b": table(1)}, ax=new())
+        assert "no windows" not in said(ax)
+        assert "a (0)" in entries(ax.get_legend())
+
+
+def ticks_within_all(ax: Axes) -> list[str]:
+    ax.figure.draw_without_rendering()
+    return [label.get_text() for _, labels in ticks_within(ax) for label in labels]
 
 
 def test_size_sequence() -> None:

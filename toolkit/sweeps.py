@@ -184,10 +184,11 @@ def window_sweep(
         packets = groups.stop - groups.start
         total = int(packets.sum())
         for size in sizes:
-            full = packets // min(size, total + 1)  # a size may have more than 64 bits
-            windows, inside = int(full.sum()), int(full.sum()) * size
+            most = min(size, total + 1)  # a size may have more than 64 bits
+            windows = int((packets // most).sum())
+            inside = windows * size
             if remainder == "keep":
-                windows, inside = windows + int((full * size < packets).sum()), total
+                windows, inside = windows + int((packets % most > 0).sum()), total
             rows.append((width / 1e9, size, windows, inside, inside / max(total, 1)))
     columns = ["time_window", "packet_window", "windows", "packets", "kept"]
     return pd.DataFrame(rows, columns=columns).set_index(["time_window", "packet_window"])

@@ -254,8 +254,8 @@ def plot_direction_timeline(
     >>> part = whole.select(start="20s")
     >>> timeline = toolkit.direction_timeline(part, "10.77.0.0/24", "5s", origin=whole.start)
     >>> ax = plot_direction_timeline(timeline, edges_every="60s", edges_from=part.start - whole.start)
-    >>> ax.get_ylabel(), ax.get_xlim()[0]
-    ('IP bytes in 5 s', 20.0)
+    >>> ax.get_ylabel(), [float(time) for time in ax.get_xlim()]
+    ('IP bytes in 5 s', [25.0, 145.0])
     """
     if quantity not in ("bytes", "packets"):
         raise ValueError(f"`quantity` must be 'bytes' or 'packets', got {quantity!r}")
