@@ -165,7 +165,8 @@ def legend_above(
     found = ax.get_legend_handles_labels()[0] if handles is None else list(handles)
     above = ax.get_title(loc="left")
     lines = above.count("\n") + 1 if above else 0
-    shift = ScaledTranslation(0, (small() * 1.3 * lines + 5) / 72, ax.figure.dpi_scale_trans)
+    high = 1.3 + 1.5 * (lines - 1) if lines else 0.0
+    shift = ScaledTranslation(0, (small() * high + 5) / 72, ax.figure.dpi_scale_trans)
     return legend(
         ax,
         found,
