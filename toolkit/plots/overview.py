@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from toolkit.plots._common import short, small, wrapped
 from toolkit.plots.lengths import plot_length_clusters
 from toolkit.plots.payload import plot_entropy
-from toolkit.plots.timing import plot_client_pairs, plot_direction_timeline, plot_interval_bins
+from toolkit.plots.timeline import plot_direction_timeline
+from toolkit.plots.timing import plot_client_pairs, plot_interval_bins
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
