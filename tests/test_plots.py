@@ -223,7 +223,7 @@ def ink(text: Text) -> Bbox:
     return Bbox.from_extents(drawn_at.x0, base + shape.y0 * point, drawn_at.x1, base + shape.y1 * point)
 
 
-@pytest.mark.parametrize("size", [(7.2, 4.2), (3.335, 2.7)])
+@pytest.mark.parametrize("size", [(7.2, 4.2), (3.335, 3.5), (3.9, 3.5), (4.4, 3.5), (5, 3.5)])
 def test_other_colours_are_the_picture_drawn_anew(size: tuple[float, float]) -> None:
     counts = toolkit.length_counts(toolkit.load_example("trojan"))
     ax = drawn(toolkit.cluster_lengths(counts, bandwidth=2), size)

@@ -198,6 +198,23 @@ def test_direction_timeline_from_another_origin_is_the_reference(
         pd.testing.assert_frame_equal(found, direction_timeline(trace, clients, width(wide)))
 
 
+@pytest.mark.parametrize("wide", [1, 2, 3, 7])
+def test_direction_timeline_from_every_origin_near_by(wide: int) -> None:
+    given_packets = [tcp(time, *ends) for time in (30, 31, 33, 38, 39, 40, 52, 30) for ends in ((A, X), (X, A))]
+    trace = from_capture(given_packets)
+    for origin in range(31):
+        found = direction_timeline(trace, A, width(wide), origin=pd.Timestamp(origin, tz="UTC"))
+        expected = charts.timeline(given_packets, [A], wide, origin)
+        assert found.index.tolist() == list(expected)
+        assert found[SUMS].to_dict("records") == list(expected.values())
+
+
+def test_default_width_of_a_part_does_not_depend_on_how_far_it_is_from_the_origin() -> None:
+    trace = from_columns([A, X], time=[10**15, 10**15 + 200 * 10**6], dst=1, ip_length=40)
+    found = direction_timeline(trace, A, origin="1970-01-01")
+    assert found.index.tolist() == [10**9, 10**9 + 200]
+
+
 def test_a_part_of_a_trace_is_on_the_clock_of_the_whole() -> None:
     trace, clients = toolkit.load_example("obfs4"), "10.77.0.0/24"
     whole = direction_timeline(trace, clients, "1s")
