@@ -49,17 +49,19 @@ def at_most(values: Iterable[int], edge: int) -> int:
     return sum(value <= edge for value in values)
 
 
-def timeline(packets: Sequence[Packet], networks: Sequence[str], width: int) -> dict[int, dict[str, int]]:
-    """Give packets and bytes each way of each window that holds a packet, by its number."""
-    result = {}
-    for number, indices in reference.time_windows(packets, width).items():
-        row = {f"{what}_{side}": 0 for what in ("packets", "bytes") for side in SIDES}
-        for packet in (packets[index] for index in indices):
-            for side in SIDES:
-                if is_client(_end(packet, side), networks):
-                    row[f"packets_{side}"] += 1
-                    row[f"bytes_{side}"] += packet.ip_length
-        result[number] = row
+def timeline(
+    packets: Sequence[Packet], networks: Sequence[str], width: int, origin: int | None = None
+) -> dict[int, dict[str, int]]:
+    """Give packets and bytes each way of each window that holds a packet, by its number from `origin`."""
+    result: dict[int, dict[str, int]] = {}
+    start = min((packet.time_ns for packet in packets), default=0) if origin is None else origin
+    for packet in sorted(packets, key=lambda each: each.time_ns):
+        empty = {f"{what}_{side}": 0 for what in ("packets", "bytes") for side in SIDES}
+        row = result.setdefault((packet.time_ns - start) // width, empty)
+        for side in SIDES:
+            if is_client(_end(packet, side), networks):
+                row[f"packets_{side}"] += 1
+                row[f"bytes_{side}"] += packet.ip_length
     return result
 
 
@@ -84,8 +86,13 @@ def pairs(packets: Sequence[Packet], networks: Sequence[str]) -> list[tuple[Pair
     return sorted(found.items(), key=lambda item: -item[1]["packets_up"] - item[1]["packets_down"])
 
 
-def kept(packets: Sequence[Packet], networks: Sequence[str], width: int, n: int) -> tuple[int, int, int]:
-    """Count windows of `n` packets within time windows of `width`, the packets in them, and those of all pairs."""
+def kept(
+    packets: Sequence[Packet], networks: Sequence[str], width: int, n: int, *, remainder: bool = False
+) -> tuple[int, int, int]:
+    """Count windows of `n` packets within time windows of `width`, the packets in them, and those of all pairs.
+
+    With `remainder`, what is left of a pair is one more window.
+    """
     windows = members = of = 0
     for indices in reference.time_windows(packets, width).values():
         inside = [packets[index] for index in indices]
@@ -93,6 +100,11 @@ def kept(packets: Sequence[Packet], networks: Sequence[str], width: int, n: int)
         windows += len(cut)
         members += sum(len(window) for _, _, window in cut)
         of += sum(client_target(packet, networks) is not None for packet in inside)
+        if remainder:
+            left = Counter(client_target(packet, networks) for packet in inside)
+            del left[None]
+            windows += sum(count % n > 0 for count in left.values())
+            members += sum(count % n for count in left.values())
     return windows, members, of
 
 

@@ -161,6 +161,12 @@ def test_the_forms_of_the_report(tmp_path: Path) -> None:
     assert table.loc["retransmitted", ["count", "share"]].tolist() == [1, pytest.approx(1 / 3)]
     assert str(report).startswith("retransmitted: 1 (33.33% of TCP segments with payload). ")
     assert str(report).endswith("(13 other things looked for: none found)")
-    assert "<td>retransmitted</td><td>1</td>" in report._repr_html_()
+    shown = report._repr_html_()
+    assert "<td>retransmitted</td><td>1</td>" in shown
+    # sentences wrap and stand to the left, in the colours of the notebook's theme
+    wrapping = "text-align:left;white-space:normal;max-width:45em"
+    assert shown.count(f"<td style='{wrapping}'>") == len(report.found) == 2
+    assert f"<th style='{wrapping}'>meaning</th>" in shown
+    assert "color" not in shown
     with pytest.raises(KeyError, match="no finding 'loss'"):
         report["loss"]

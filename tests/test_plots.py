@@ -8,15 +8,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from charting import entries, ticks_within
+from charting import entries, overlap, ticks_within
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import StepPatch
+from matplotlib.text import Text
+from matplotlib.textpath import TextPath
+from matplotlib.transforms import Bbox
 
 import toolkit
 from toolkit.plots import (
+    COLOURS,
+    colour_length_clusters,
     plot_client_pairs,
     plot_direction_timeline,
     plot_interval_bins,
@@ -63,12 +71,12 @@ def test_length_clusters() -> None:
     }
     legend = ax.get_legend()
     # mean of 5 packets of 100 and 3 of 101: 100.4; shares of the 11 packets shown: 8, 2, 1
-    assert entries(legend) == ["1: 100.4 · 2 · 72.7%", "2: 600.0 · 1 · 18.2%", "1 more: 9.1%"]
-    assert legend.get_title().get_text() == "bandwidth 3: centre · width · share"
+    assert entries(legend) == ["0: 100.4 · 2 · 72.7%", "1: 600.0 · 1 · 18.2%", "1 more: 9.1%"]
+    assert legend.get_title().get_text() == "bandwidth 3: centre · width · share of 11 packets"
     assert hexes(handle.get_facecolor() for handle in legend.get_patches()) == [BLUE, ORANGE, GREY]
     assert ax.get_title(loc="left") == "of 20 packets, not shown: 35.0% empty, 10.0% above 1,300 bytes"
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_yscale()) == ("length (bytes)", "packets", "log")
-    assert [(text.get_text(), text.xy) for text in ax.texts] == [("1", (100, 5)), ("2", (600, 2))]
+    assert [(text.get_text(), text.xy) for text in ax.texts] == [("0", (100, 5)), ("1", (600, 2))]
     assert ax.get_xlim()[0] < 99.5
     assert ax.get_xlim()[1] > 900.5
     assert ax.get_ylim() == (0.5, 15)
@@ -79,7 +87,7 @@ def test_length_clusters_on_a_linear_axis() -> None:
     assert {bar[1:3] for bar in bars(ax).values()} == {(0, 5), (0, 3), (0, 2), (0, 1)}
     assert ax.get_yscale() == "linear"
     assert ax.get_ylim() == pytest.approx((0, 6))
-    assert entries(ax.get_legend())[-1] == "3: 900.0 · 1 · 9.1%"  # no more: all have a colour
+    assert entries(ax.get_legend())[-1] == "2: 900.0 · 1 · 9.1%"  # no more: all have a colour
 
 
 def test_length_clusters_notes_what_a_minimum_leaves_out() -> None:
@@ -117,6 +125,113 @@ def test_length_clusters_labels_few_packets_with_whole_numbers(highest: int, sho
 def test_length_clusters_wrong_top(top: int) -> None:
     with pytest.raises(ValueError, match=f"`top` must be from 0 to 7, got {top}"):
         plot_length_clusters(toolkit.cluster_lengths([1]), top=top)
+
+
+def test_length_clusters_are_numbered_as_their_table_and_labels_are() -> None:
+    clusters = toolkit.cluster_lengths(toolkit.load_example("obfs4"))
+    ax = plot_length_clusters(clusters, ax=new())
+    table, bar = clusters.to_frame(), bars(ax)
+    for entry in entries(ax.get_legend())[:6]:
+        number, centre = entry.split(" · ")[0].split(": ")
+        assert f"{table.loc[int(number), 'centre']:,.1f}" == centre
+    for text in ax.texts:
+        length = text.xy[0]
+        assert clusters.labels[clusters.unique_lengths == length].tolist() == [int(text.get_text())]
+        assert bar[length][3] == COLOURS[int(text.get_text())].lower()
+
+
+def drawn(clusters: Any, size: tuple[float, float], dpi: int = 100, **options: Any) -> Axes:
+    figure = Figure(figsize=size, dpi=dpi, layout="constrained")
+    FigureCanvasAgg(figure)
+    ax = plot_length_clusters(clusters, ax=figure.subplots(), **options)
+    for _ in range(2):
+        figure.canvas.draw()  # the layout comes to rest at the second
+    return ax
+
+
+def pixels(ax: Axes) -> np.ndarray:
+    canvas: Any = ax.figure.canvas
+    return np.asarray(canvas.buffer_rgba())[..., :3]
+
+
+@pytest.mark.parametrize("dpi", [100, 300])
+@pytest.mark.parametrize("log", [True, False])
+def test_narrow_bars_have_the_colours_of_the_legend(dpi: int, log: bool) -> None:
+    """Nothing but them and white is inside the axes: no shade between the two."""
+    lengths = [length for length in range(1, 1300, 6) for _ in range(1 + length % 7)]
+    clusters = toolkit.cluster_lengths(lengths, bandwidth=2)
+    ax = drawn(clusters, (7.2, 4.2), dpi, log=log, top=7)
+    for artist in (*ax.texts, *ax.spines.values()):
+        artist.set_visible(False)
+    ax.figure.canvas.draw()
+    box = ax.bbox
+    rows = slice(ax.figure.bbox.height - box.y1 + 5, ax.figure.bbox.height - box.y0 - 5)
+    inside = pixels(ax)[int(rows.start) : int(rows.stop), int(box.x0) + 5 : int(box.x1) - 5]
+    palette = {tuple(bytes.fromhex(colour[1:])) for colour in ("#ffffff", GREY, *COLOURS)}
+    found, counts = np.unique(inside.reshape(-1, 3), axis=0, return_counts=True)
+    assert set(map(tuple, found.tolist())) == palette
+    assert counts.min() >= dpi  # of each a bar's worth
+    # and each bar is there
+    canvas_height = inside.shape[0]
+    foot = inside[int(0.97 * canvas_height)] if log else inside[-1]
+    for length, label in zip(clusters.unique_lengths, clusters.labels, strict=True):
+        place = ax.transData.transform((length, 1))[0] - int(box.x0) - 5
+        near = foot[max(int(place) - 2, 0) : int(place) + 3].tolist()
+        assert list(bytes.fromhex([*COLOURS, GREY][min(label, 7)][1:])) in near
+
+
+LENGTH_COUNTS = st.dictionaries(
+    st.integers(1, 60) | st.integers(1, 1300), st.integers(1, 40) | st.just(5_000), min_size=1, max_size=60
+)
+
+
+@given(LENGTH_COUNTS, st.sampled_from([0.5, 3, 30]), st.booleans(), st.sampled_from([(7.2, 4.2), (3.335, 4)]))
+@settings(max_examples=25, deadline=None, derandomize=True, phases=[Phase.generate])
+def test_numbers_over_the_bars_can_be_read(
+    counts: dict[int, int], bandwidth: float, log: bool, size: tuple[float, float]
+) -> None:
+    lengths = [length for length, count in counts.items() for _ in range(count)]
+    clusters = toolkit.cluster_lengths(lengths, bandwidth=bandwidth)
+    ax = drawn(clusters, size, log=log, top=7)
+    shown = [text for text in ax.texts if text.get_text()]
+    assert ax.texts[0].get_text() == "0"  # the largest has its number always
+    boxes = [ink(text) for text in shown]
+    for one, other in itertools.combinations(boxes, 2):
+        assert overlap(one, other) <= 0
+    for text, box in zip(shown, boxes, strict=True):
+        assert ax.bbox.padded(2 * 100 / 72).contains(*box.min)  # inside the axes, but for 2 points
+        assert ax.bbox.padded(2 * 100 / 72).contains(*box.max)
+        x, y = ax.transData.transform(text.xy)
+        assert np.hypot((box.x0 + box.x1) / 2 - x, box.y0 - y) < 2.6 * text.get_fontsize() * 100 / 72
+        for length, count in counts.items():
+            (left, top), right = (
+                ax.transData.transform((length - 0.5, count)),
+                ax.transData.transform((length + 0.5, 1))[0],
+            )
+            assert not (left < box.x1 and box.x0 < right and top > box.y0)  # no bar behind it
+    if len(clusters.packets) == 1:
+        assert shown[0].get_position() == pytest.approx((0, 1.5))
+
+
+def ink(text: Text) -> Bbox:
+    """Box of what is drawn of a number, measured in the font: the box of the text has room below for other letters."""
+    drawn_at = text.get_window_extent()
+    shape = TextPath((0, 0), text.get_text(), size=text.get_fontsize()).get_extents()
+    below = TextPath((0, 0), "p", size=text.get_fontsize()).get_extents()
+    point = text.figure.dpi / 72
+    base = drawn_at.y0 - below.y0 * point
+    return Bbox.from_extents(drawn_at.x0, base + shape.y0 * point, drawn_at.x1, base + shape.y1 * point)
+
+
+@pytest.mark.parametrize("size", [(7.2, 4.2), (3.335, 3.5), (3.9, 3.5), (4.4, 3.5), (5, 3.5)])
+def test_other_colours_are_the_picture_drawn_anew(size: tuple[float, float]) -> None:
+    counts = toolkit.length_counts(toolkit.load_example("trojan"))
+    ax = drawn(toolkit.cluster_lengths(counts, bandwidth=2), size)
+    for bandwidth in (0.5, 30, 5):
+        clusters = toolkit.cluster_lengths(counts, bandwidth=bandwidth)
+        colour_length_clusters(ax, clusters)
+        ax.figure.canvas.draw()
+        assert np.array_equal(pixels(ax), pixels(drawn(clusters, size)))
 
 
 def length_table(windows: int, **values: float) -> pd.DataFrame:
@@ -267,12 +382,89 @@ def test_direction_timeline_with_the_edges_of_other_windows() -> None:
         plot_direction_timeline(timeline, edges_every="60", ax=new())
 
 
-def test_direction_timeline_of_many_windows_has_no_lines_at_their_edges() -> None:
-    number = np.arange(151)
+def edges_drawn(ax: Axes) -> list[float]:
+    """Give the times of the grey lines."""
+    return [
+        round(float(segment[0, 0]), 6)
+        for each in ax.collections
+        if isinstance(each, LineCollection)
+        for segment in each.get_segments()
+    ]
+
+
+def test_direction_timeline_of_a_part_on_the_clock_of_the_whole() -> None:
+    whole = toolkit.load_example("obfs4")
+    part = whole.select(start="22s")
+    timeline = toolkit.direction_timeline(part, "10.77.0.0/24", "1s", origin=whole.start)
+    first = (part.start - whole.start).total_seconds()
+    assert 25 < first < 26
+    ax = plot_direction_timeline(timeline, edges_every="30s", edges_from=part.start - whole.start, ax=new())
+    assert edges_drawn(ax) == [round(first + 30 * k, 6) for k in range(4)]  # and none before
+    # they are where the windows of the features start
+    windows = toolkit.client_windows(part, "10.77.0.0/24", 1, time_window="30s").to_frame()
+    time = (windows["first"] - whole.start).dt.total_seconds()
+    number = windows.index.get_level_values("time_window")
+    assert (np.digitize(time, edges_drawn(ax)) - 1 == number).all()
+    assert ax.get_xlim() == (25, 141)
+    zero = plot_direction_timeline(timeline, edges_every="30s", edges_from=pd.Timedelta(0), ax=new())
+    assert edges_drawn(zero) == edges_drawn(plot_direction_timeline(timeline, edges_every="30s", ax=new()))
+    assert edges_drawn(zero) == [30, 60, 90, 120]
+    later = plot_direction_timeline(timeline, edges_every="30s", edges_from="90s", ax=new())
+    assert edges_drawn(later) == [90, 120]
+    with pytest.raises(ValueError, match="`edges_from` goes with `edges_every`, got '1s' without"):
+        plot_direction_timeline(timeline, edges_from="1s")
+    with pytest.raises(ValueError, match="more than 0 s"):
+        plot_direction_timeline(timeline, edges_every="1s", edges_from="-1s", ax=new())
+
+
+@pytest.mark.parametrize("inches", [3.335, 7.2])
+def test_direction_timeline_draws_window_edges_that_can_be_told_apart(inches: float) -> None:
     columns = dict.fromkeys(("packets_up", "packets_down", "bytes_up", "bytes_down"), 1)
-    for windows, lines in ((150, 1), (151, 0)):
+    most = 0
+    for windows in range(20, 110, 3):
+        number = np.arange(windows)
         timeline = pd.DataFrame({"start": number * 0.1, "stop": number * 0.1 + 0.1, **columns}, index=number)
-        assert len(plot_direction_timeline(timeline[:windows], ax=new()).collections) == lines
+        for every in (None, "100ms"):
+            figure = Figure(figsize=(inches, 3), layout="constrained")
+            ax = plot_direction_timeline(timeline, edges_every=every, ax=figure.subplots())
+            figure.draw_without_rendering()
+            apart = ax.bbox.width / 100 * 72 / windows
+            if found := edges_drawn(ax):
+                assert len(found) == windows + 1
+                assert apart > 5.9
+                most = windows
+            else:
+                assert apart < 8.5  # the estimate of the width may be that far off
+            dense = f"window edges too dense to show: {windows} windows of 100 ms"
+            assert ax.get_title(loc="left").replace("\n", " ") == ("" if found or every is None else dense)
+    assert 20 < most < 105
+
+
+def test_direction_timeline_counts_the_windows_whose_edges_are_not_shown() -> None:
+    timeline = toolkit.direction_timeline(toolkit.load_example("obfs4"), "10.77.0.0/24", "1s")
+    ax = plot_direction_timeline(timeline, edges_every="1s", edges_from="100.5s", ax=new())
+    # 141 s: from 100.5 to 141 there begin 41
+    assert ax.get_title(loc="left").replace("\n", " ") == "window edges too dense to show: 41 windows of 1 s"
+    assert edges_drawn(ax) == []
+
+
+def test_without_windows_the_bins_say_so_and_have_no_scale() -> None:
+    for plot, table in ((plot_interval_bins, interval_table), (plot_length_bins, length_table)):
+        for empty in (table(0), {"a": table(0), "b": table(0)}):
+            ax = plot(empty, ax=new())
+            assert said(ax) == ["no windows"]
+            assert ticks_within_all(ax) == []
+            assert ax.get_xlabel()
+            assert ax.get_ylabel()
+            assert (ax.get_legend(), ax.patches[:], ax.lines[:]) == (None, [], [])
+        ax = plot({"a": table(0), "b": table(1)}, ax=new())
+        assert "no windows" not in said(ax)
+        assert "a (0)" in entries(ax.get_legend())
+
+
+def ticks_within_all(ax: Axes) -> list[str]:
+    ax.figure.draw_without_rendering()
+    return [label.get_text() for _, labels in ticks_within(ax) for label in labels]
 
 
 def test_size_sequence() -> None:

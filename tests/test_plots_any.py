@@ -82,6 +82,13 @@ def test_nothing_is_cut_or_hidden(chart: str, width: float, sample: str) -> None
         assert layout_problems(draw(chart, sample_charts(sample), figure_of(chart, width))) == []
 
 
+@pytest.mark.parametrize("venue", ["usenix", "acm", "ieee", "lncs"])
+def test_no_overview_is_cut_in_a_paper(venue: toolkit.figures.Venue) -> None:
+    with toolkit.paper(venue, 2):
+        width = toolkit.paper_width(venue, 2)
+        assert layout_problems(draw("plot_trace_overview", sample_charts(), Figure((width, 1.15 * width)))) == []
+
+
 @pytest.mark.parametrize("chart", ["plot_trace_overview", "plot_feature_comparison"])
 def test_nothing_is_cut_in_a_figure_of_its_own(chart: str) -> None:
     assert layout_problems(sample_charts()[chart]()) == []
@@ -150,7 +157,8 @@ def test_no_packets() -> None:
     draw_all(drawers)
     for chart in SINGLE:
         figure = draw(chart, drawers, Figure())
-        assert "no packets match" in [text.get_text() for ax in figure.axes for text in ax.texts], chart
+        words = "no windows" if chart in ("plot_length_bins", "plot_interval_bins") else "no packets match"
+        assert words in [text.get_text() for ax in figure.axes for text in ax.texts], chart
         assert [entry for legend in legends(figure) for entry in entries(legend) if "nan" in entry] == []
 
 

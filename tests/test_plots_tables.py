@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from charting import entries
+from charting import entries, layout_problems, ticks_within
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection, QuadMesh
 from matplotlib.colors import LogNorm, to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
+from scipy.optimize import isotonic_regression
 from scipy.stats import ks_2samp
 
 import toolkit
@@ -24,6 +28,7 @@ from toolkit.plots import (
     plot_trace_overview,
     plot_window_sweep,
 )
+from toolkit.plots.features import _spread
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#bbbbbb"
 
@@ -143,6 +148,26 @@ def test_window_sweep() -> None:
     assert bar.yaxis.get_major_formatter()(0.25, 0) == "25%"
 
 
+def test_window_sweep_frames_the_chosen_cell() -> None:
+    sweep = toolkit.window_sweep(toolkit.load_example("obfs4"), "10.77.0.0/24")
+    assert plot_window_sweep(sweep, ax=new()).patches[:] == []
+    for width in ("15s", pd.Timedelta(seconds=15), "15000ms"):
+        ax = plot_window_sweep(sweep, chosen=(width, 50), ax=new())
+        frames = ax.patches[:]
+        assert {frame.get_bbox().bounds for frame in frames} == {(2.5, 1.5, 1, 1)}  # 5, 10, 20, 50; 1 s, 5 s, 15 s
+        assert not any(frame.get_fill() for frame in frames)
+        assert to_hex(frames[-1].get_edgecolor()) == RED
+        assert ax.get_title(loc="left") == "numbers: windows made; framed: chosen"
+    for wrong in (("15s", 51), ("14s", 50), ("15s", 2**70)):
+        words = (
+            f"1 s, 5 s, 15 s, 60 s, 5 min with one of the packet windows 5, 10, 20, .*got \\('{wrong[0]}', {wrong[1]}"
+        )
+        with pytest.raises(ValueError, match=words):
+            plot_window_sweep(sweep, chosen=wrong)
+    with pytest.raises(ValueError, match="must have a unit"):
+        plot_window_sweep(sweep, chosen=("15", 50))
+
+
 def made_tables() -> dict[str, pd.DataFrame]:
     rng = np.random.default_rng(7)
     shifts = {"b": (0, 0, 0), "a": (3, 0.3, 0), "c": (1, 2, 0.5)}
@@ -205,6 +230,23 @@ def test_feature_comparison_draws_as_many_panels_as_asked_for() -> None:
     assert len(plot_feature_comparison(compared, top=1, figure=Figure()).axes) == 1
 
 
+def test_feature_comparison_without_windows_says_so_and_has_no_scale() -> None:
+    tables = made_tables()
+    none = toolkit.compare_features({label: table[:0] for label, table in tables.items()})
+    figure = plot_feature_comparison(none, figure=Figure(figsize=(8, 3), layout="constrained"))
+    assert layout_problems(figure) == []
+    for ax in figure.axes:
+        assert [text.get_text() for text in ax.texts] == ["no windows"]
+        assert ax.get_title(loc="left") == ""
+        assert [label.get_text() for _, labels in ticks_within(ax) for label in labels] == []
+        assert ax.get_xlabel()
+    assert entries(figure.legends[0]) == ["b (0)", "a (0)", "c (0)"]
+    one = toolkit.compare_features({"b": tables["b"], "a": tables["a"][:0]})
+    figure = plot_feature_comparison(one, figure=Figure(figsize=(8, 3)))
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["D unknown"] * 3
+    assert [len(ax.lines) for ax in figure.axes] == [1] * 3
+
+
 def test_feature_comparison_wrong_arguments() -> None:
     tables = made_tables()
     compared = toolkit.compare_features(tables)
@@ -238,6 +280,70 @@ def test_feature_correlation() -> None:
     assert ax.figure.axes[1].get_ylabel() == "correlation (− marks negative)"
 
 
+ALL_FEATURES = pd.DataFrame(
+    np.random.default_rng(3).normal(size=(80, len(toolkit.FEATURES.names))), columns=list(toolkit.FEATURES.names)
+).corr()
+SETS = ["entropy", "interval", "interval_bins", "tcp_len", "tcp_len_bins", "psh", "always"]
+
+
+@pytest.mark.parametrize("inches", [(7.2, 5), (3.335, 3.2), (4.8, 4.5), (6.4, 4.8)])
+def test_feature_correlation_of_many_features_labels_their_sets(inches: tuple[float, float]) -> None:
+    figure = Figure(figsize=inches, layout="constrained")
+    ax = plot_feature_correlation(ALL_FEATURES, ax=figure.subplots())
+    assert layout_problems(figure) == []
+    assert [label.get_text() for label in ax.get_yticklabels()] == SETS
+    assert [label.get_text() for label in ax.get_xticklabels()] == SETS[:-1]  # the last feature has no column
+    sets = [toolkit.FEATURES[name].set for name in ALL_FEATURES.index]
+    rows = {name: [i - 1 for i, each in enumerate(sets) if each == name and i] for name in SETS}
+    assert rows["tcp_len_bins"] == list(range(21, 51))
+    for ticks, names in ((ax.get_yticks(), SETS), (ax.get_xticks(), SETS[:-1])):
+        assert sorted(ticks) == list(ticks)
+        assert abs(ticks[4] - (35.5 if len(names) == 7 else 36.5)) < 1  # in the middle
+    lines = [each for each in ax.collections if isinstance(each, LineCollection)]
+    spans = [np.asarray(each.get_segments()) for each in lines]
+    vertical, horizontal, across, down = spans
+    for brackets, axis, shift, names in ((vertical, 1, 1, SETS), (horizontal, 0, 0, SETS[:-1])):
+        for (start, stop), name in zip(brackets[:, :, axis], names, strict=True):
+            places = [i - shift for i, each in enumerate(sets) if each == name and 0 <= i - shift < 54]
+            assert places[0] - 0.5 < start < places[0] <= places[-1] < stop < places[-1] + 0.5
+    firsts = [sets.index(name) for name in SETS[1:]]
+    assert [segment[0][1] for segment in across] == [first - 1.5 for first in firsts]  # above its first row
+    assert [segment[0][0] for segment in down] == [first - 0.5 for first in firsts]  # left of its first column
+    assert all(segment[1][0] == segment[0][1] + 1 for segment in across)  # up to the edge of the half
+    assert all(segment[0][1] == segment[0][0] - 1 for segment in down)
+
+
+def test_feature_correlation_labels_each_feature_where_there_is_room() -> None:
+    for size, inches, whole in ((55, 12, True), (55, 7, False), (16, 5, True), (16, 3, False)):
+        part = ALL_FEATURES.iloc[:size, :size]
+        figure = Figure(figsize=(inches, inches), layout="constrained")
+        ax = plot_feature_correlation(part, ax=figure.subplots())
+        assert layout_problems(figure) == []
+        labels = [label.get_text() for label in ax.get_yticklabels()]
+        assert (labels == list(part.index[1:])) == whole
+    strangers = part.set_axis([f"mine {i}" for i in range(16)]).set_axis([f"mine {i}" for i in range(16)], axis=1)
+    ax = plot_feature_correlation(strangers, ax=Figure(figsize=(2, 2)).subplots())
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["other"]
+
+
+def test_feature_correlation_in_a_talk_does_not_let_labels_touch() -> None:
+    table = toolkit.client_features(toolkit.load_example("obfs4"), "10.77.0.0/24")
+    with toolkit.paper("talk"):
+        figure = Figure(figsize=(6, 5.7))
+        plot_feature_correlation(
+            toolkit.feature_correlation(table, ["entropy", "interval", "tcp_len", "psh"]), ax=figure.subplots()
+        )
+        assert layout_problems(figure) == []
+
+
+@given(st.lists(st.floats(0, 60), min_size=1, max_size=8).map(sorted), st.floats(0.1, 9))
+def test_labels_that_are_spread_are_so_far_apart_and_no_farther(places: list[float], apart: float) -> None:
+    found = _spread(places, apart)
+    assert all(b - a >= apart - 1e-6 for a, b in itertools.pairwise(found))
+    line = isotonic_regression(np.array(places) - apart * np.arange(len(places))).x  # nearest in the sum of squares
+    assert found == pytest.approx(list(line + apart * np.arange(len(places))))
+
+
 def test_feature_correlation_of_one_or_no_feature() -> None:
     for size, words in ((0, "no packets match"), (1, "one feature only")):
         ax = plot_feature_correlation(pd.DataFrame(np.ones((size, size))), ax=new())
@@ -258,7 +364,7 @@ def test_trace_overview() -> None:
     assert len(figure.axes) == 6
     assert figure.axes[5].get_ylabel() == "packets"
     numbers = [text.get_text() for text in figure.axes[1].texts if isinstance(text, Annotation)]
-    assert sorted(numbers) == ["1", "2", "3"]
+    assert sorted(numbers) == ["0", "1", "2"]
     assert (
         figure.get_suptitle().replace("\n", " ")
         == "obfs4.pcap: 1,425 packets of 6 hosts in 140.3 s clients: 10.77.0.11, 10.77.0.12, 10.77.0.13 "

@@ -105,7 +105,7 @@ def test_the_data_are_those_that_the_functions_give(captures: list[Capture], tmp
     clusters = toolkit.cluster_lengths(first.trace.select(clients=first.clients), bandwidth=7)
     assert drawn.index.tolist() == clusters.unique_lengths.tolist()
     assert drawn["packets"].tolist() == clusters.counts.tolist()
-    assert drawn["cluster"].tolist() == (clusters.labels + 1).tolist()
+    assert drawn["cluster"].tolist() == clusters.labels.tolist()
 
     make_figure("interval-bins", captures, folder=tmp_path)
     drawn = pd.read_csv(tmp_path / "interval-bins.csv", index_col=["part", "upper edge (µs)"])

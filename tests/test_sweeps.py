@@ -23,15 +23,16 @@ WIDTHS = st.lists(st.sampled_from([1_000, 1_000_000, SECOND - 1, SECOND, 60 * SE
 SIZES = st.lists(st.sampled_from([1, 2, 3, 5, 40, 10**9, 2**70]), min_size=1, max_size=4)
 
 
-@given(packets(), networks(), WIDTHS, SIZES)
+@given(packets(), networks(), WIDTHS, SIZES, st.sampled_from(["drop", "keep"]))
 @quick
 def test_window_sweep_is_the_reference(
-    given_packets: list[Packet], clients: list[str], widths: list[int], sizes: list[int]
+    given_packets: list[Packet], clients: list[str], widths: list[int], sizes: list[int], remainder: Any
 ) -> None:
     trace = from_capture(given_packets)
     options: dict[str, Any] = {
         "time_windows": [pd.Timedelta(width, unit="ns") for width in widths],
         "packet_windows": sizes,
+        "remainder": remainder,
     }
     if given_packets and not has_client(given_packets, clients):
         with pytest.raises(NoClientError):
@@ -41,10 +42,10 @@ def test_window_sweep_is_the_reference(
     cells = [(width, size) for width in sorted(set(widths)) for size in sorted(set(sizes))]
     assert found.index.tolist() == [(width / 1e9, size) for width, size in cells]
     for row, (width, size) in zip(found.itertuples(), cells, strict=True):
-        windows, members, of = charts.kept(given_packets, clients, width, size)
+        windows, members, of = charts.kept(given_packets, clients, width, size, remainder=remainder == "keep")
         assert (row.windows, row.packets) == (windows, members)
         assert row.kept == (members / of if of else 0)
-        cut = client_windows(trace, clients, size, time_window=pd.Timedelta(width, unit="ns"))
+        cut = client_windows(trace, clients, size, time_window=pd.Timedelta(width, unit="ns"), remainder=remainder)
         assert len(cut) == windows
         assert int((cut.stop - cut.start).sum()) == members
 
@@ -62,6 +63,17 @@ def test_window_sweep_counts_the_rows_of_the_feature_table() -> None:
         assert row["windows"] == len(table) > 0
         assert row["packets"] == len(table) * size
         assert 0 < row["kept"] <= 1
+
+
+def test_window_sweep_that_keeps_the_remainder() -> None:
+    trace = toolkit.load_example("obfs4")
+    found, dropped = window_sweep(trace, CLIENTS, remainder="keep"), window_sweep(trace, CLIENTS)
+    assert (found["kept"] == 1).all()
+    assert (found["windows"] > dropped["windows"]).all()
+    pd.testing.assert_frame_equal(window_sweep(trace, CLIENTS, remainder="drop"), dropped)
+    for wrong in ("both", True):
+        with pytest.raises(ValueError, match=f"`remainder` must be one of 'drop', 'keep', got {wrong!r}"):
+            window_sweep(trace, CLIENTS, remainder=wrong)  # type: ignore[arg-type]
 
 
 def test_window_sweep_takes_any_order_and_form() -> None:

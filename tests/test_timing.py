@@ -174,6 +174,91 @@ def test_direction_timeline_is_the_reference(given_packets: list[Packet], client
         assert found[f"bytes_{side}"].sum() == sum(packet.ip_length for packet in theirs)
 
 
+@given(
+    jumping(min_size=1),
+    networks(),
+    WIDTHS,
+    st.sampled_from([0, 1, 999, SECOND, 7 * SECOND + 3, 86_400 * SECOND, 2**62, 2**64]) | st.integers(0, 10**11),
+)
+@quick
+def test_direction_timeline_from_another_origin_is_the_reference(
+    given_packets: list[Packet], clients: list[str], wide: int, ahead: int
+) -> None:
+    origin = min(packet.time_ns for packet in given_packets) - ahead
+    if origin < EARLIEST or not has_client(given_packets, clients):
+        return
+    trace = trace_of(given_packets)
+    found = direction_timeline(trace, clients, width(wide), origin=pd.Timestamp(origin, tz="UTC"))
+    expected = charts.timeline(given_packets, clients, wide, origin)
+    assert found.index.tolist() == list(expected)
+    assert found[SUMS].to_dict("records") == list(expected.values())
+    assert found["start"].tolist() == pytest.approx([k * wide / 1e9 for k in expected], rel=1e-14)
+    assert found["stop"].tolist() == pytest.approx([(k + 1) * wide / 1e9 for k in expected], rel=1e-14)
+    if ahead == 0:
+        pd.testing.assert_frame_equal(found, direction_timeline(trace, clients, width(wide)))
+
+
+@pytest.mark.parametrize("wide", [1, 2, 3, 7])
+def test_direction_timeline_from_every_origin_near_by(wide: int) -> None:
+    given_packets = [tcp(time, *ends) for time in (30, 31, 33, 38, 39, 40, 52, 30) for ends in ((A, X), (X, A))]
+    trace = from_capture(given_packets)
+    for origin in range(31):
+        found = direction_timeline(trace, A, width(wide), origin=pd.Timestamp(origin, tz="UTC"))
+        expected = charts.timeline(given_packets, [A], wide, origin)
+        assert found.index.tolist() == list(expected)
+        assert found[SUMS].to_dict("records") == list(expected.values())
+
+
+def test_default_width_of_a_part_does_not_depend_on_how_far_it_is_from_the_origin() -> None:
+    trace = from_columns([A, X], time=[10**15, 10**15 + 200 * 10**6], dst=1, ip_length=40)
+    found = direction_timeline(trace, A, origin="1970-01-01")
+    assert found.index.tolist() == [10**9, 10**9 + 200]
+
+
+def test_a_part_of_a_trace_is_on_the_clock_of_the_whole() -> None:
+    trace, clients = toolkit.load_example("obfs4"), "10.77.0.0/24"
+    whole = direction_timeline(trace, clients, "1s")
+    part = trace.select(start="20s")  # at an edge of the windows
+    assert part.start > trace.start + pd.Timedelta("20s")
+    found = direction_timeline(part, clients, "1s", origin=trace.start)
+    pd.testing.assert_frame_equal(found, whole.loc[20:])
+    assert direction_timeline(part, clients, "1s").index[0] == 0
+    for same in (str(trace.start), trace.start.as_unit("us").tz_convert("Asia/Tokyo"), trace.start - part.start):
+        pd.testing.assert_frame_equal(direction_timeline(part, clients, "1s", origin=same), found)
+
+
+@pytest.mark.parametrize("windows", [240, 241])
+def test_default_width_counts_the_windows_from_the_origin(windows: int) -> None:
+    """From 0.5 ms before the edge of a window of 1 ms to the last nanosecond of the 240th that the trace touches."""
+    trace = from_columns([A, X], time=[500_000, (windows - 1) * 10**6], dst=1, ip_length=40)
+    found = direction_timeline(trace, A, origin="1970-01-01")
+    assert found.index.tolist() == ([0, windows - 1] if windows == 240 else [0, 24])
+    assert direction_timeline(trace, A)["stop"].iloc[0] == 0.001  # 239.5 ms
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "words"),
+    [
+        ("2100-01-01", ValueError, r"`origin` must not be after the earliest packet \(2026.*\), got '2100-01-01'"),
+        ("1s", ValueError, "must not be after the earliest packet"),
+        (pd.NaT, ValueError, "`origin` must be a time such as"),
+        ("12:00", ValueError, "`origin` must be a time such as"),
+        ("noon", ValueError, "`origin` must be a time such as"),
+        (1.5e9, TypeError, "`origin` must be a time such as"),
+        (0, TypeError, "`origin` must be a time such as"),
+    ],
+)
+def test_wrong_origin(wrong: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        direction_timeline(toolkit.load_example("obfs4"), "10.77.0.0/24", "1s", origin=wrong)
+
+
+def test_origin_too_far_for_so_short_windows() -> None:
+    trace = from_columns([A, X], time=[LAST], dst=1)
+    with pytest.raises(ValueError, match="windows of 1 ns are too short for a trace that ends"):
+        direction_timeline(trace, A, "1ns", origin=pd.Timestamp(EARLIEST, tz="UTC"))
+
+
 @given(jumping(min_size=1), networks())
 @quick
 def test_default_width_is_the_first_that_gives_240_windows(given_packets: list[Packet], clients: list[str]) -> None:
@@ -285,6 +370,7 @@ def test_no_packets() -> None:
             assert len(table) == 0
             assert set(SUMS) <= set(table.columns)
             assert all(table[name].dtype == np.int64 for name in SUMS)
+        assert len(direction_timeline(empty, A, origin=empty.start)) == 0
         assert client_pairs(empty, A).index.names == ["client", "target"]
         assert str(client_pairs(empty, A)["first"].dtype) == "datetime64[ns, UTC]"
     one = from_capture([tcp(7)])

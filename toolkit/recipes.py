@@ -112,7 +112,7 @@ def _length_clusters(captures: Sequence[Capture], options: Options) -> Drawing:
 
 
 def _histogram(found: LengthClusters) -> pd.DataFrame:
-    columns = {"length": found.unique_lengths, "packets": found.counts, "cluster": found.labels + 1}
+    columns = {"length": found.unique_lengths, "packets": found.counts, "cluster": found.labels}
     return pd.DataFrame(columns).set_index("length")
 
 

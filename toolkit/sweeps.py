@@ -11,7 +11,7 @@ import pandas as pd
 from toolkit.hosts import Networks, parse_networks
 from toolkit.lengths import Floats, LengthCounts, TransportProtocol, check_integer, cluster_lengths, length_counts
 from toolkit.trace import Trace
-from toolkit.windows import nanoseconds
+from toolkit.windows import Remainder, nanoseconds
 from toolkit.windows import time_windows as groups_of
 
 TIME_WINDOWS: tuple[str, ...] = ("1s", "5s", "15s", "60s", "300s")
@@ -124,10 +124,12 @@ def window_sweep(
     *,
     time_windows: Sequence[str | pd.Timedelta] = TIME_WINDOWS,
     packet_windows: Sequence[int] = PACKET_WINDOWS,
+    remainder: Remainder = "drop",
 ) -> pd.DataFrame:
     """Count the windows that `toolkit.client_features` would make of a trace, and the packets in them.
 
-    Packets that fill no window are lost to the features: short time windows and long packet windows lose most.
+    Packets that fill no window are lost to the features, unless the remainder is kept: short time windows and long
+    packet windows lose most.
 
     Parameters
     ----------
@@ -137,6 +139,9 @@ def window_sweep(
         Widths of the time windows, at least one, each more than zero.
     packet_windows
         Packets in a window, at least one, each 1 or more.
+    remainder
+        ``"drop"`` the packets of each group that make no whole window, or ``"keep"`` them as a shorter one, as in
+        `toolkit.client_windows`.
 
     Returns
     -------
@@ -147,7 +152,7 @@ def window_sweep(
     Raises
     ------
     ValueError
-        If there is no width or number, or one is out of range.
+        If there is no width or number, or one is out of range, or `remainder` is neither.
     NoClientError
         If no client network holds a host of the trace.
 
@@ -170,14 +175,20 @@ def window_sweep(
     sizes = sorted(set(packet_windows))
     if not widths or not sizes:
         raise ValueError("`time_windows` and `packet_windows` must hold at least one value each, got none")
+    if remainder not in ("drop", "keep"):
+        raise ValueError(f"`remainder` must be one of 'drop', 'keep', got {remainder!r}")
     networks = parse_networks(clients)  # an iterator is used up at the first width
     rows = []
     for width in widths:
         groups = groups_of(trace, pd.Timedelta(width, unit="ns"), by="pair", clients=networks)
         packets = groups.stop - groups.start
-        total = max(int(packets.sum()), 1)
+        total = int(packets.sum())
         for size in sizes:
-            windows = int((packets // min(size, total + 1)).sum())  # a size may have more than 64 bits
-            rows.append((width / 1e9, size, windows, windows * size, windows * size / total))
+            most = min(size, total + 1)  # a size may have more than 64 bits
+            windows = int((packets // most).sum())
+            inside = windows * size
+            if remainder == "keep":
+                windows, inside = windows + int((packets % most > 0).sum()), total
+            rows.append((width / 1e9, size, windows, inside, inside / max(total, 1)))
     columns = ["time_window", "packet_window", "windows", "packets", "kept"]
     return pd.DataFrame(rows, columns=columns).set_index(["time_window", "packet_window"])

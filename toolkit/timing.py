@@ -9,8 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from toolkit.hosts import Networks
+from toolkit.selection import nanoseconds_of
 from toolkit.trace import Trace
-from toolkit.windows import Windows, client_windows, nanoseconds, time_windows
+from toolkit.windows import Windows, client_windows, nanoseconds, time_order, time_windows
 
 GAP_EDGES = np.geomspace(1, 1e9, 9 * 40 + 1).round(3)
 """Where `interval_cdf` counts, in microseconds: 40 lengths a decade from 1 µs to 1,000 s."""
@@ -84,8 +85,16 @@ def _gaps(windows: Windows, side: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint6
     return gaps
 
 
-def direction_timeline(trace: Trace, clients: Networks, width: str | pd.Timedelta | None = None) -> pd.DataFrame:
+def direction_timeline(
+    trace: Trace,
+    clients: Networks,
+    width: str | pd.Timedelta | None = None,
+    *,
+    origin: str | pd.Timestamp | pd.Timedelta | None = None,
+) -> pd.DataFrame:
     """Add up what goes each way in each time window.
+
+    Window ``k`` holds the packets with ``floor((t - origin) / width) == k``, exactly.
 
     Parameters
     ----------
@@ -94,19 +103,27 @@ def direction_timeline(trace: Trace, clients: Networks, width: str | pd.Timedelt
     clients
         Addresses or networks of the clients. A packet between two of them is both up and down; one of none, neither.
     width
-        Width of the windows, which start at the earliest packet. If None, the first of 1 ms, 10 ms, 100 ms, 1 s, 5 s,
-        15 s, 1 min, 5 min, 15 min, 1 h, 6 h, 1 day, 7 days that cuts the trace into 240 windows at most, else the last.
+        Width of the windows. If None, the first of 1 ms, 10 ms, 100 ms, 1 s, 5 s, 15 s, 1 min, 5 min, 15 min, 1 h, 6 h,
+        1 day, 7 days of which the trace spans 240 at most, else the last.
+    origin
+        Time at which window 0 starts, and from which ``start`` and ``stop`` count: an absolute time (UTC if it names no
+        zone), or a duration since the earliest packet, as in `Trace.select`; never after the earliest packet. If None,
+        that of the earliest packet, as in `time_windows`. A part of a trace is on the clock of the whole with
+        ``origin=whole.start``: its windows are then some of those of the whole. Without any packet it says nothing.
 
     Returns
     -------
     DataFrame
         One row a window that holds a packet, index ``time_window`` (its number): ``start`` and ``stop`` in seconds
-        since the earliest packet; ``packets_up``, ``packets_down``; ``bytes_up``, ``bytes_down``, of whole IP packets.
+        since the origin; ``packets_up``, ``packets_down``; ``bytes_up``, ``bytes_down``, of whole IP packets.
 
     Raises
     ------
     ValueError
-        If `width` is not a duration of more than zero.
+        If `width` is not a duration of more than zero, or so short that there are 2^63 windows, or `origin` is no time
+        or after the earliest packet.
+    TypeError
+        If `origin` is a number.
     NoClientError
         If no client network holds a host of the trace.
 
@@ -120,10 +137,17 @@ def direction_timeline(trace: Trace, clients: Networks, width: str | pd.Timedelt
     1             60.0         239      275483
     2            120.0         239      291196
     """
+    time = trace.column("time")
+    earliest, latest = (int(time.min()), int(time.max())) if len(trace) else (0, 0)
+    ahead = 0  # nanoseconds from the origin to the earliest packet
+    if origin is not None and len(trace):
+        ahead = earliest - nanoseconds_of("origin", origin, earliest)
+        if ahead < 0:
+            raise ValueError(f"`origin` must not be after the earliest packet ({trace.start}), got {origin!r}")
     if width is None:
-        fitting = [each for each in _WIDTHS if trace.duration < pd.Timedelta(each) * 240]
-        width = fitting[0] if fitting else _WIDTHS[-1]
-    windows = time_windows(trace, width)
+        spans = ((ahead + latest - earliest) // nanoseconds(each) - ahead // nanoseconds(each) for each in _WIDTHS)
+        width = next((each for each, windows in zip(_WIDTHS, spans, strict=True) if windows < 240), _WIDTHS[-1])
+    windows = _windows_from(trace, nanoseconds(width), earliest, latest, ahead)
     rank, networks = trace.client_rank(clients)
     inside = (rank < networks)[np.stack([trace.column("src"), trace.column("dst")])][:, windows.order]
     sums = _sums(windows, inside[0], inside[1])
@@ -133,6 +157,27 @@ def direction_timeline(trace: Trace, clients: Networks, width: str | pd.Timedelt
     names = ["packets_up", "packets_down", "bytes_up", "bytes_down"]
     columns = {"start": number * step, "stop": (number + 1) * step} | {name: sums[name] for name in names}
     return pd.DataFrame(columns, index=pd.Index(number, name="time_window"))
+
+
+def _windows_from(trace: Trace, width: int, earliest: int, latest: int, ahead: int) -> Windows:
+    """Cut a trace into windows that start `ahead` nanoseconds before the earliest packet."""
+    if ahead == 0:
+        return time_windows(trace, pd.Timedelta(width, unit="ns"))
+    before, within = divmod(ahead, width)
+    if (ahead + latest - earliest) // width > np.iinfo(np.int64).max:
+        raise ValueError(
+            f"windows of {width} ns are too short for a trace that ends {latest - earliest + ahead} ns after `origin`"
+        )
+    order = time_order(trace)
+    if order is None:
+        order = np.arange(len(trace), dtype=np.int32)
+    # unsigned and in two parts: time since the earliest packet may take all of 64 bits
+    since = trace.column("time")[order].view(np.uint64) - np.uint64(earliest % (1 << 64))
+    step = np.uint64(width)
+    later = since % step >= np.uint64(width - within)  # those that the origin moves over an edge
+    key = (since // step).astype(np.int64) + later + before
+    start = np.flatnonzero(np.diff(key, prepend=-1))
+    return Windows(trace, order, start, np.append(start[1:], len(key)), np.zeros(len(start), np.int64), key[start])
 
 
 def client_pairs(trace: Trace, clients: Networks) -> pd.DataFrame:

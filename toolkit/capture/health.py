@@ -90,15 +90,18 @@ class Health(tuple[Finding, ...]):
         return "\n".join([*lines, f"({rest} other things looked for: none found)"])
 
     def _repr_html_(self) -> str:
+        # notebooks keep the cells of a table on one line, and to the right; colours are those of their theme
+        sentence = "text-align:left;white-space:normal;max-width:45em"
         rows = "".join(
             f"<tr><td>{f.name}</td><td>{f.count:,}</td><td>{f.share:.2%} of {f.unit}</td>"
-            f"<td style='text-align:left'>{html.escape(f.meaning)}</td></tr>"
+            f"<td style='{sentence}'>{html.escape(f.meaning)}</td></tr>"
             for f in self.found
         )
         rest = f"<p>{len(self) - len(self.found)} of {len(self)} things looked for were not found.</p>"
         if not rows:
             return rest
-        return f"<table><tr><th>finding</th><th>count</th><th>share</th><th>meaning</th></tr>{rows}</table>{rest}"
+        head = f"<tr><th>finding</th><th>count</th><th>share</th><th style='{sentence}'>meaning</th></tr>"
+        return f"<table>{head}{rows}</table>{rest}"
 
 
 def check(trace: Trace) -> Health:

@@ -14,8 +14,8 @@ from toolkit.plots.overview import plot_trace_overview as plot_trace_overview
 from toolkit.plots.payload import plot_entropy as plot_entropy
 from toolkit.plots.sweeps import plot_bandwidth_sweep as plot_bandwidth_sweep
 from toolkit.plots.sweeps import plot_window_sweep as plot_window_sweep
+from toolkit.plots.timeline import plot_direction_timeline as plot_direction_timeline
 from toolkit.plots.timing import plot_client_pairs as plot_client_pairs
-from toolkit.plots.timing import plot_direction_timeline as plot_direction_timeline
 from toolkit.plots.timing import plot_interval_bins as plot_interval_bins
 from toolkit.plots.timing import plot_interval_cdf as plot_interval_cdf
 from toolkit.plots.timing import plot_size_sequence as plot_size_sequence

@@ -56,6 +56,13 @@ def say(ax: Axes, words: str) -> None:
     ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", va="center")
 
 
+def say_only(ax: Axes, words: str) -> None:
+    """Write in the middle of a chart that has not even a scale: ticks of nothing would mislead."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    say(ax, words)
+
+
 def note(ax: Axes, words: str) -> None:
     """Write what the reader must know, but the chart does not show, above its left edge."""
     ax.set_title(wrapped(ax, words), fontsize=small(), loc="left")
@@ -83,8 +90,11 @@ def room(where: Axes | Figure) -> float:
     share = 0.97
     if isinstance(where, Axes):
         place = where.get_subplotspec()
+        # where the axes were put first: what is drawn again after the layout gets the same room
+        figure: Any = where.figure  # or a part of one, which will do
+        first = where.get_position() if place is None else place.get_position(figure)
         # axes side by side lose some of it to the labels between them
-        share = where.get_position().width * (0.9 if place and place.get_gridspec().ncols > 1 else 1)
+        share = first.width * (0.9 if place and place.get_gridspec().ncols > 1 else 1)
     return float(share * where.figure.bbox.width / where.figure.dpi * 72)
 
 
@@ -155,7 +165,8 @@ def legend_above(
     found = ax.get_legend_handles_labels()[0] if handles is None else list(handles)
     above = ax.get_title(loc="left")
     lines = above.count("\n") + 1 if above else 0
-    shift = ScaledTranslation(0, (small() * 1.3 * lines + 5) / 72, ax.figure.dpi_scale_trans)
+    high = 1.3 + 1.5 * (lines - 1) if lines else 0.0
+    shift = ScaledTranslation(0, (small() * high + 5) / 72, ax.figure.dpi_scale_trans)
     return legend(
         ax,
         found,

@@ -25,9 +25,10 @@ from toolkit.plots._common import (
     new_axes,
     note,
     say,
+    say_only,
     shorter,
-    small,
 )
+from toolkit.plots._numbers import write_numbers
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -47,7 +48,9 @@ def plot_length_clusters(clusters: LengthClusters, *, top: int = 6, log: bool = 
         What `toolkit.cluster_lengths` found.
     top
         Clusters that get a colour, a number and a line in the legend (centre, width from the shortest to the longest
-        length, share of the packets shown), at most 7; all others are grey.
+        length, share of the packets shown), at most 7; all others are grey. Numbers are those of the rows of
+        `LengthClusters.to_frame` and of `LengthClusters.labels`, from 0. One that finds no room near its highest bar
+        stands in the legend only.
     log
         Packets on a log axis.
     ax
@@ -78,8 +81,9 @@ def plot_length_clusters(clusters: LengthClusters, *, top: int = 6, log: bool = 
     left, right = lengths - 0.5, lengths + 0.5
     low = np.full(len(lengths), bottom)
     corners = np.stack([left, low, left, counts, right, counts, right, low], axis=1).reshape(-1, 4, 2)
-    # an edge keeps a bar visible where a byte is narrower than a pixel
-    ax.add_collection(PolyCollection(list(corners), linewidths=0.6))
+    # an edge keeps a bar visible where a byte is narrower than a pixel; blended with the white beside it, the colour of
+    # a narrow bar would be another one
+    ax.add_collection(PolyCollection(list(corners), linewidths=0.6, antialiaseds=False))
     highest = int(counts.max()) if len(counts) else 1
     if log:
         ax.set_yscale("log")
@@ -122,7 +126,7 @@ def colour_length_clusters(ax: Axes, clusters: LengthClusters, *, top: int = 6) 
     >>> ax = plot_length_clusters(toolkit.cluster_lengths(counts, bandwidth=5))
     >>> colour_length_clusters(ax, toolkit.cluster_lengths(counts, bandwidth=0.5))
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
-    ['1: 101.0 · 1 · 50.0%', '2: 100.0 · 1 · 25.0%', '3: 600.0 · 1 · 25.0%']
+    ['0: 101.0 · 1 · 50.0%', '1: 100.0 · 1 · 25.0%', '2: 600.0 · 1 · 25.0%']
     """
     bars = ax.collections[0]
     lengths, counts = clusters.unique_lengths, clusters.counts
@@ -136,37 +140,20 @@ def colour_length_clusters(ax: Axes, clusters: LengthClusters, *, top: int = 6) 
         text.remove()
     table = clusters.to_frame()
     handles: list[Artist] = []
-    peaks: list[tuple[int, int, int]] = []
+    peaks: list[tuple[int, int]] = []
     spans = zip(*(table[name].tolist() for name in ("centre", "min_length", "max_length", "share")), strict=True)
     for number, (centre, shortest, longest, share) in enumerate(itertools.islice(spans, top)):
-        words = f"{number + 1}: {centre:,.1f} · {longest - shortest + 1:,} · {share:.1%}"
+        words = f"{number}: {centre:,.1f} · {longest - shortest + 1:,} · {share:.1%}"
         handles.append(Patch(color=COLOURS[number], label=words))
         mine = clusters.labels == number
         peak = int(counts[mine].argmax())
-        peaks.append((int(lengths[mine][peak]), int(counts[mine][peak]), number + 1))
+        peaks.append((int(lengths[mine][peak]), int(counts[mine][peak])))
     if len(table) > top:
         handles.append(Patch(color=REST, label=f"{len(table) - top:,} more: {table['share'].iloc[top:].sum():.1%}"))
-    _write_numbers(ax, peaks)
-    title = f"bandwidth {clusters.bandwidth:g}: centre · width · share"
+    write_numbers(ax, lengths, counts, peaks)
+    shown = int(counts.sum())
+    title = f"bandwidth {clusters.bandwidth:g}: centre · width · share of {shown:,} packet{'s' * (shown != 1)}"
     legend_above(ax, handles=handles, title=title)
-
-
-def _write_numbers(ax: Axes, peaks: list[tuple[int, int, int]]) -> None:
-    """Write the number of each cluster over its highest bar; one too near to the last stands over that one's."""
-    left, right = ax.get_xlim()
-    level, before = 0, -float("inf")
-    for length, packets, number in sorted(peaks):
-        level = level + 1 if length - before < 0.03 * (right - left) else 0
-        before = length
-        ax.annotate(
-            str(number),
-            (length, packets),
-            (0, 1.5 + 0.9 * small() * level),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            fontsize=small(),
-        )
 
 
 def plot_length_bins(tables: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
@@ -184,7 +171,8 @@ def plot_length_bins(tables: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: A
     Returns
     -------
     Axes
-        With two `StepPatch` a label, up and down, in the order of the labels.
+        With two `StepPatch` a label, up and down, in the order of the labels; without any window, the words "no
+        windows".
 
     Raises
     ------
@@ -201,6 +189,11 @@ def plot_length_bins(tables: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: A
     named = labelled(tables, "feature tables")
     shares = {label: length_bin_shares(table) for label, table in named.items()}
     ax = new_axes(ax)
+    ax.set_xlabel("TCP payload length (bytes), bins of 100")
+    ax.set_ylabel("share of TCP packets,\nmean of windows")
+    if all(len(table) == 0 for table in named.values()):
+        say_only(ax, "no windows")
+        return ax
     names = shorter(named)
     handles: list[Artist] = []
     for i, (label, share) in enumerate(shares.items()):
@@ -224,14 +217,9 @@ def plot_length_bins(tables: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: A
     ax.set_ylim(-highest, highest)
     ax.set_xlim(0, 1500)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):g}"))
-    ax.set_xlabel("TCP payload length (bytes), bins of 100")
-    ax.set_ylabel("share of TCP packets,\nmean of windows")
     ax.text(0.98, 0.97, "up", transform=ax.transAxes, ha="right", va="top")
     ax.text(0.98, 0.03, "down", transform=ax.transAxes, ha="right", va="bottom")
-    if all(len(table) == 0 for table in named.values()):
-        say(ax, "no packets match")
-    else:
-        legend_above(ax, handles=handles, title="in brackets: windows")
+    legend_above(ax, handles=handles, title="in brackets: windows")
     return ax
 
 

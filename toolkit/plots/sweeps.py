@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
-from toolkit.plots._common import COLOURS, count_labels, legend_above, new_axes, say, seconds, small
+from toolkit.plots._common import COLOURS, count_labels, legend_above, new_axes, note, say, seconds, small
+from toolkit.windows import nanoseconds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,7 +90,9 @@ def plot_bandwidth_sweep(sweep: pd.DataFrame, *, chosen: float | None = None, ax
     return ax
 
 
-def plot_window_sweep(sweep: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+def plot_window_sweep(
+    sweep: pd.DataFrame, *, chosen: tuple[str | pd.Timedelta, int] | None = None, ax: Axes | None = None
+) -> Axes:
     """Draw how many windows each choice makes (numbers), and which share of the packets they keep (shade).
 
     Question it answers: how many rows will the feature table have, and how much of the traffic do they stand for?
@@ -97,23 +101,31 @@ def plot_window_sweep(sweep: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ----------
     sweep
         From `toolkit.window_sweep`.
+    chosen
+        A time window and a number of packets of the sweep, whose cell gets a frame.
     ax
         Where to draw; a new figure if None.
 
     Returns
     -------
     Axes
-        With one `QuadMesh` and one text a cell.
+        With one `QuadMesh`, one text a cell, and one `Rectangle` where a cell is chosen.
+
+    Raises
+    ------
+    ValueError
+        If `chosen` is not in the sweep.
 
     Examples
     --------
     >>> import toolkit
     >>> sweep = toolkit.window_sweep(toolkit.load_example("obfs4"), "10.77.0.0/24")
-    >>> [text.get_text() for text in plot_window_sweep(sweep).texts[:3]]
+    >>> [text.get_text() for text in plot_window_sweep(sweep, chosen=("60s", 50)).texts[:3]]
     ['263', '120', '53']
     """
-    ax = new_axes(ax)
     kept = sweep["kept"].unstack()
+    frame = None if chosen is None else _cell(kept, *chosen)
+    ax = new_axes(ax)
     shares, windows = kept.to_numpy(), sweep["windows"].unstack().to_numpy()
     rows, columns = shares.shape
     mesh = ax.pcolormesh(
@@ -144,10 +156,28 @@ def plot_window_sweep(sweep: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.tick_params(length=0)
     ax.set_xlabel("packets in a window")
     ax.set_ylabel("time window")
-    ax.set_title("numbers: windows made", loc="left", fontsize=small())
+    if frame is not None:
+        row, column = frame
+        for width, colour in ((3.5, "white"), (2.0, COLOURS[5])):  # the white one parts it from every shade
+            ax.add_patch(
+                Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=colour, linewidth=width, clip_on=False)
+            )
+    note(ax, "numbers: windows made" + ("; framed: chosen" if frame else ""))
     if not windows.any():
         say(ax, "no packets match")
     return ax
+
+
+def _cell(kept: pd.DataFrame, time_window: str | pd.Timedelta, packet_window: int) -> tuple[int, int]:
+    """Give the row and the column of a choice."""
+    width = nanoseconds(time_window) / 1e9
+    if width not in kept.index or packet_window not in kept.columns:
+        widths, sizes = ", ".join(seconds(each) for each in kept.index), ", ".join(f"{n:,}" for n in kept.columns)
+        raise ValueError(
+            f"`chosen` must be one of the time windows {widths} with one of the packet windows {sizes} of the sweep, "
+            f"got {(time_window, packet_window)!r}"
+        )
+    return list(kept.index).index(width), [*kept.columns].index(packet_window)
 
 
 def _brief(count: int) -> str:

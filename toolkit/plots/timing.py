@@ -1,4 +1,4 @@
-"""Charts of time: gaps between packets, what goes each way, who talks to whom, how connections begin."""
+"""Charts of gaps between packets, of who talks to whom, and of how connections begin."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from toolkit.lengths import check_integer
 from toolkit.plots._common import (
     COLOURS,
     DOWN,
-    FAINT,
     MARKERS,
     REST,
     UP,
@@ -28,20 +27,16 @@ from toolkit.plots._common import (
     note,
     room,
     say,
-    seconds,
+    say_only,
     short,
     shorter,
     text_width,
 )
-from toolkit.windows import nanoseconds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Quantity: TypeAlias = Literal["bytes", "packets"]
-
-_MOST_EDGES = 150
-"""Window edges that `plot_direction_timeline` draws; more of them would be a grey wall."""
 
 
 def plot_interval_bins(tables: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
@@ -59,7 +54,7 @@ def plot_interval_bins(tables: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax:
     Returns
     -------
     Axes
-        With one bar container for each label and direction, in that order.
+        With one bar container for each label and direction, in that order; without any window, the words "no windows".
 
     Raises
     ------
@@ -77,6 +72,11 @@ def plot_interval_bins(tables: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax:
     named = labelled(tables, "feature tables")
     shares = {label: interval_bin_shares(table) for label, table in named.items()}
     ax = new_axes(ax)
+    ax.set_xlabel("gap to the previous TCP packet\nwith a new sequence number")
+    ax.set_ylabel("share of TCP packets,\nmean of windows")
+    if all(len(table) == 0 for table in named.values()):
+        say_only(ax, "no windows")
+        return ax
     names = shorter(named)
     places = np.arange(len(INTERVAL_EDGES))
     width = 0.8 / (2 * len(shares))
@@ -97,12 +97,8 @@ def plot_interval_bins(tables: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax:
     if max(text_width(name, mpl.rcParams["xtick.labelsize"]) for name in bins) > room(ax) / len(bins):
         bins = ["\n".join(name.rsplit(" ", 1)) for name in bins]
     ax.set_xticks(places, bins)
-    ax.set_xlabel("gap to the previous TCP packet\nwith a new sequence number")
-    ax.set_ylabel("share of TCP packets,\nmean of windows")
     highest = max(float(table.to_numpy().max()) for table in shares.values())
     ax.set_ylim(0, max(highest * 1.1, 0.01))
-    if all(len(table) == 0 for table in named.values()):
-        say(ax, "no packets match")
     words = [f"{names[label]} ({len(table):,})".strip() for label, table in named.items()]
     if len(named) == 1:
         note(ax, f"windows: {len(next(iter(named.values()))):,}")
@@ -202,85 +198,6 @@ def plot_interval_cdf(counts: pd.DataFrame | Mapping[str, pd.DataFrame], *, ax: 
 
 def _gaps(table: pd.DataFrame) -> str:
     return f"{int(table['up'].iloc[-1]):,} + {int(table['down'].iloc[-1]):,}"
-
-
-def plot_direction_timeline(
-    timeline: pd.DataFrame,
-    *,
-    quantity: Quantity = "bytes",
-    edges_every: str | pd.Timedelta | None = None,
-    ax: Axes | None = None,
-) -> Axes:
-    """Draw what goes each way in each time window: up above zero, down below.
-
-    Question it answers: when is traffic sent, in which direction, and where do the time windows cut it?
-
-    Parameters
-    ----------
-    timeline
-        From `toolkit.direction_timeline`.
-    quantity
-        ``"bytes"`` (of whole IP packets) or ``"packets"``.
-    edges_every
-        Draw the edges of windows of this width, such as those of the features, and not those of the timeline.
-    ax
-        Where to draw; a new figure if None.
-
-    Returns
-    -------
-    Axes
-        With two `StepPatch`, up and down, which are zero where there is no window, and their outlines. The edges of
-        windows are grey lines, where they are few enough to be told apart (150).
-
-    Raises
-    ------
-    ValueError
-        If `quantity` is neither.
-
-    Examples
-    --------
-    >>> import toolkit
-    >>> timeline = toolkit.direction_timeline(toolkit.load_example("obfs4"), "10.77.0.0/24", "5s")
-    >>> plot_direction_timeline(timeline).get_ylabel()
-    'IP bytes in 5 s'
-    """
-    if quantity not in ("bytes", "packets"):
-        raise ValueError(f"`quantity` must be 'bytes' or 'packets', got {quantity!r}")
-    ax = new_axes(ax)
-    ax.set_xlabel("time since the first packet (s)")
-    what = "IP bytes" if quantity == "bytes" else "packets"
-    if not len(timeline):
-        ax.set_ylabel(what)
-        say(ax, "no packets match")
-        return ax
-    start, stop = timeline["start"].to_numpy(), timeline["stop"].to_numpy()
-    width = float(stop[0] - start[0])
-    # windows that follow each other share an edge; between others lies one more step, of zero
-    apart = np.flatnonzero(np.diff(timeline.index.to_numpy()) > 1) + 1
-    edges = np.insert(np.append(start, stop[-1]), apart, stop[apart - 1])
-    both = {}
-    for side, colour, sign in (("up", UP, 1), ("down", DOWN, -1)):
-        values = sign * timeline[f"{quantity}_{side}"].to_numpy()
-        both[side] = np.abs(values).max()
-        heights = np.insert(values, apart, 0)
-        # the line keeps a window visible that is narrower than a pixel
-        ax.stairs(heights, edges, baseline=0, fill=True, color=colour, linewidth=0, label=side)
-        ax.step(edges, np.append(heights, heights[-1]), where="post", color=colour, linewidth=0.5)
-    every = width if edges_every is None else nanoseconds(edges_every) / 1e9
-    first = np.ceil(edges[0] / every - 1e-9)  # windows are counted from the first packet of the trace
-    count = int(min((edges[-1] - first * every) / every, _MOST_EDGES + 1)) + 1
-    if count <= _MOST_EDGES + 1:
-        lines = every * (first + np.arange(count))
-        colour, thick = (FAINT, 0.4) if edges_every is None else (REST, 0.8)
-        ax.vlines(lines, 0, 1, transform=ax.get_xaxis_transform(), color=colour, linewidth=thick, zorder=0.5)
-    ax.axhline(0, color="black", linewidth=0.8)
-    ax.set_xlim(edges[0], edges[-1])
-    ax.set_ylim(-max(both["down"] * 1.08, 1), max(both["up"] * 1.08, 1))
-    si = EngFormatter(sep="")
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: si(abs(value))))
-    ax.set_ylabel(f"{what} in {seconds(round(width, 9))}")
-    legend_above(ax)
-    return ax
 
 
 def plot_size_sequence(sequence: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
