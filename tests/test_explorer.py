@@ -135,7 +135,7 @@ def test_each_tab_has_what_the_functions_of_the_package_give(traces: dict[str, t
     windows = toolkit.client_windows(selection, CLIENTS, 50, time_window="60s")
     pd.testing.assert_frame_equal(result(tab="intervals").gaps["obfs4"], toolkit.interval_cdf(windows, CLIENTS))
     found = result(tab="windows")
-    pd.testing.assert_frame_equal(found.timeline, toolkit.direction_timeline(selection, CLIENTS))
+    pd.testing.assert_frame_equal(found.timeline, toolkit.direction_timeline(selection, CLIENTS, origin=traces["obfs4"].start))
     pd.testing.assert_frame_equal(found.windows, toolkit.window_sweep(selection, CLIENTS))
     inside = 50 * len(windows)
     assert found.note == (
@@ -207,6 +207,7 @@ VIEWS: list[dict[str, Any]] = [
     {"tab": "intervals", "compared": ("obfs4",), "remainder": "keep"},
     {"tab": "entropy", "protocol": "tcp"},
     {"tab": "windows", "time_window": "7s", "packet_window": 33},
+    {"tab": "windows", "remainder": "keep", "start": 20.5},
     {"tab": "features", "features": ("psh", "mean_entropy_up")},
     {"tab": "features", "compared": ("obfs4",)},
     {"tab": "packets", "page": 2},

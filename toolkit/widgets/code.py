@@ -161,11 +161,14 @@ def _timeline(choices: Choices, several: bool) -> list[str]:
         grid += f", time_windows={_listed(widths)}"
     if sizes != PACKET_WINDOWS:
         grid += f", packet_windows={list(sizes)}"
+    if choices.remainder == "keep":
+        grid += ', remainder="keep"'
     return [
-        "timeline = toolkit.direction_timeline(selection, clients)",
-        f'toolkit.plot_direction_timeline(timeline, edges_every="{choices.time_window}")',
+        "timeline = toolkit.direction_timeline(selection, clients, origin=trace.start)",
+        f'edges = {{"edges_every": "{choices.time_window}", "edges_from": selection.start - trace.start}}',
+        "toolkit.plot_direction_timeline(timeline, **edges)",
         f"shown = toolkit.window_sweep(selection, clients{grid})",
-        "toolkit.plot_window_sweep(shown)",
+        f'toolkit.plot_window_sweep(shown, chosen=("{choices.time_window}", {choices.packet_window}))',
     ]
 
 

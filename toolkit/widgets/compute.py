@@ -189,19 +189,26 @@ class Computer:
         return {"entropy": counts, "note": f"{counts.total_packets:,} payloads"}
 
     def _windows(self, choices: Choices, found: Trace, step: Step) -> dict[str, Any]:
+        beginning = self.captures[choices.label].start  # the clock of the controls
         timeline = self._step(
             "timeline",
             choices.label,
             (found, choices.clients),
-            lambda: direction_timeline(found, choices.clients),
+            lambda: direction_timeline(found, choices.clients, origin=beginning),
             step,
         )
         widths, sizes = window_grid(choices)
         sweep = self._step(
             "window sweep",
             choices.label,
-            (found, choices.clients, widths, sizes),
-            lambda: window_sweep(found, choices.clients, time_windows=widths, packet_windows=sizes),
+            (found, choices.clients, widths, sizes, choices.remainder),
+            lambda: window_sweep(
+                found,
+                choices.clients,
+                time_windows=widths,
+                packet_windows=sizes,
+                remainder=choices.remainder,
+            ),
             step,
         )
         cut = _client_windows(found, choices)
@@ -212,7 +219,7 @@ class Computer:
             f"{choices.packet_window:,} within {choices.time_window} of their pair; {len(found) - grouped:,} are of no "
             "client"
         )
-        return {"timeline": timeline, "windows": sweep, "note": note}
+        return {"timeline": timeline, "edges_from": found.start - beginning, "windows": sweep, "note": note}
 
     def _features(self, choices: Choices, found: Trace, step: Step) -> dict[str, Any]:
         every = self._tables(choices, choices.features, step)

@@ -58,8 +58,9 @@ def draw(result: Result, figure: Figure) -> None:
         plots.plot_entropy(result.entropy, ax=figure.subplots())
     elif result.timeline is not None and result.windows is not None:
         above, below = figure.subplots(2, 1)
-        plots.plot_direction_timeline(result.timeline, edges_every=choices.time_window, ax=above)
-        plots.plot_window_sweep(result.windows, ax=below)
+        width = choices.time_window
+        plots.plot_direction_timeline(result.timeline, edges_every=width, edges_from=result.edges_from, ax=above)
+        plots.plot_window_sweep(result.windows, chosen=(width, choices.packet_window), ax=below)
     elif result.comparison is not None:
         plots.plot_feature_comparison(result.comparison, figure=figure)
     elif result.correlation is not None:

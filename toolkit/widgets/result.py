@@ -34,7 +34,8 @@ class Result:
         Labels of captures that were to be compared, but have nothing to compare.
     pages
         Of the packets.
-    counts, clusters, sweep, tables, gaps, entropy, timeline, windows, comparison, correlation, page, beginning, health
+    counts, clusters, sweep, tables, gaps, entropy, timeline, edges_from, windows, comparison, correlation, page,
+    beginning, health
         What the tab needs; the others are None.
     """
 
@@ -50,6 +51,7 @@ class Result:
     gaps: dict[str, pd.DataFrame] | None = None
     entropy: EntropyCounts | None = None
     timeline: pd.DataFrame | None = None
+    edges_from: pd.Timedelta | None = None
     windows: pd.DataFrame | None = None
     comparison: FeatureComparison | None = None
     correlation: pd.DataFrame | None = None
@@ -72,7 +74,7 @@ class Result:
         shown = {
             "lengths": (choices.top,),
             "bandwidth": (choices.bandwidth,),
-            "windows": (choices.time_window,),
+            "windows": (choices.time_window, choices.packet_window),
         }.get(choices.tab)
         values = [getattr(self, name) for name in _PICTURED]
         parts = [tuple(value.items()) if isinstance(value, dict) else ((None, value),) for value in values]
