@@ -135,7 +135,9 @@ def test_each_tab_has_what_the_functions_of_the_package_give(traces: dict[str, t
     windows = toolkit.client_windows(selection, CLIENTS, 50, time_window="60s")
     pd.testing.assert_frame_equal(result(tab="intervals").gaps["obfs4"], toolkit.interval_cdf(windows, CLIENTS))
     found = result(tab="windows")
-    pd.testing.assert_frame_equal(found.timeline, toolkit.direction_timeline(selection, CLIENTS, origin=traces["obfs4"].start))
+    pd.testing.assert_frame_equal(
+        found.timeline, toolkit.direction_timeline(selection, CLIENTS, origin=traces["obfs4"].start)
+    )
     pd.testing.assert_frame_equal(found.windows, toolkit.window_sweep(selection, CLIENTS))
     inside = 50 * len(windows)
     assert found.note == (
