@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +22,14 @@ import toolkit
 from toolkit.widgets import controls, view
 from toolkit.widgets.compute import PAGE, Computer
 from toolkit.widgets.controls import host_options
+from toolkit.widgets.explore import explore
 from toolkit.widgets.pictures import Pictures
 from toolkit.widgets.result import NothingMatchesError
 from toolkit.widgets.state import NAMES, TABS, Choices, State, networks_of
-from toolkit.widgets.view import Explorer, explore
+from toolkit.widgets.view import Explorer
 from toolkit.widgets.work import CancelledError, Worker
 
+remembering = sys.modules[explore.__module__]  # the package has the function under the name of its module
 CLIENTS = ("10.77.0.11", "10.77.0.12")
 
 
@@ -37,7 +40,7 @@ def traces() -> dict[str, toolkit.Trace]:
 
 @pytest.fixture
 def explorer(traces: dict[str, toolkit.Trace], monkeypatch: pytest.MonkeyPatch) -> Explorer:
-    monkeypatch.setattr(view, "_remembered", {})
+    monkeypatch.setattr(remembering, "_remembered", {})
     return explore(traces, clients=CLIENTS)
 
 
@@ -718,7 +721,7 @@ def test_code_is_that_of_the_choices_also_where_nothing_matches(explorer: Explor
 
 
 def test_a_cell_that_is_run_again_keeps_what_was_chosen(traces: dict[str, toolkit.Trace], monkeypatch: Any) -> None:
-    monkeypatch.setattr(view, "_remembered", {})
+    monkeypatch.setattr(remembering, "_remembered", {})
     first = explore(traces["obfs4"], bandwidth=5)
     first.state.set({"bandwidth": 20.0, "tab": "entropy"})
     again = explore(traces["obfs4"], bandwidth=5)

@@ -191,6 +191,7 @@ def test_jupyterlab_leaves_the_keys_to_the_explorer(page: Any, lab: Any, expect:
     clients = page.locator(".toolkit-clients select")
     clients.focus()
     page.keyboard.press("Home")
+    alt(expect, page, r"clients 10\.77\.0\.11, bandwidth")
     page.keyboard.press("ArrowDown")
     alt(expect, page, r"clients 10\.77\.1\.1, ")
     assert page.locator(".jp-Notebook .jp-Cell").count() == 1

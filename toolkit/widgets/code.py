@@ -9,7 +9,7 @@ from toolkit.source import Source
 from toolkit.sweeps import PACKET_WINDOWS, TIME_WINDOWS
 from toolkit.trace import Trace
 from toolkit.widgets.compute import PAGE, window_grid
-from toolkit.widgets.state import Choices
+from toolkit.widgets.state import Choices, width_text
 
 
 def to_code(
@@ -59,6 +59,9 @@ def to_code(
         lines += ["}"]
     else:
         lines += [f"trace = {_reading(captures[choices.label], folders)}"]
+    for label in labels if several else [choices.label]:
+        if changes := _changes(captures[label]):
+            lines += [f"# {label!r} was changed after reading, do that here: {'; '.join(changes)}"]
     lines += [f"clients = {_listed(choices.clients)}"]
     selecting = _selecting(choices)
     if several:
@@ -71,6 +74,12 @@ def to_code(
 def _reading(trace: Trace, folders: bool) -> str:
     reads = [_read(source, folders) for source in trace.sources]
     return reads[0] if len(reads) == 1 else f"toolkit.concat([{', '.join(reads)}])"
+
+
+def _changes(trace: Trace) -> tuple[str, ...]:
+    """Give what was done with a trace before it was explored, which its files do not tell."""
+    read = len(trace.sources) if len(trace.sources) == 1 else len(trace.sources) + 1  # and one step for the concat
+    return trace.history[read:]
 
 
 def _read(source: Source, folders: bool) -> str:
@@ -89,9 +98,9 @@ def _selecting(choices: Choices) -> str:
     elif choices.protocol == "data":
         options.append("payload_only=True")
     if choices.start > 0:
-        options.append(f'start="{choices.start!r}s"')
+        options.append(f'start="{width_text(choices.start)}"')
     if choices.stop is not None:
-        options.append(f'stop="{choices.stop!r}s"')
+        options.append(f'stop="{width_text(choices.stop)}"')
     targets = f".select(clients={_listed(choices.targets)})" if choices.targets else ""
     return f".select({', '.join(options)}){targets}"
 
@@ -114,7 +123,7 @@ def _windows(choices: Choices) -> str:
 
 def _lengths(choices: Choices, several: bool) -> list[str]:
     return [
-        f"shown = toolkit.cluster_lengths(selection, bandwidth={choices.bandwidth:g}{_counting(choices)})",
+        f"shown = toolkit.cluster_lengths(selection, bandwidth={_number(choices.bandwidth)}{_counting(choices)})",
         f"toolkit.plot_length_clusters(shown, top={choices.top})",
     ]
 
@@ -122,7 +131,7 @@ def _lengths(choices: Choices, several: bool) -> list[str]:
 def _bandwidth(choices: Choices, several: bool) -> list[str]:
     return [
         f"shown = toolkit.bandwidth_sweep(selection{_counting(choices)})",
-        f"toolkit.plot_bandwidth_sweep(shown, chosen={choices.bandwidth:g})",
+        f"toolkit.plot_bandwidth_sweep(shown, chosen={_number(choices.bandwidth)})",
     ]
 
 
@@ -200,6 +209,10 @@ _TAB = {
     "packets": _packets,
     "health": _health,
 }
+
+
+def _number(value: float) -> str:
+    return repr(value).removesuffix(".0")
 
 
 def _quoted(text: str) -> str:

@@ -16,7 +16,7 @@ from toolkit.sweeps import PACKET_WINDOWS, TIME_WINDOWS, bandwidth_sweep, window
 from toolkit.timing import direction_timeline, interval_cdf
 from toolkit.trace import NoClientError, Trace
 from toolkit.widgets.result import NothingMatchesError, Result
-from toolkit.widgets.state import PROTOCOLS, Choices
+from toolkit.widgets.state import PROTOCOLS, Choices, width_text
 from toolkit.windows import Windows, client_windows, nanoseconds
 
 PAGE = 50
@@ -149,7 +149,7 @@ class Computer:
         for label, found in self._compared(choices, step).items():
             key = (found, _cut(choices), features)
             tables[label] = self._step(
-                f"features {', '.join(features)}",
+                "interval bins" if choices.tab == "intervals" else "features",
                 label,
                 key,
                 partial(_feature_table, found, choices, features),
@@ -270,9 +270,9 @@ def select(trace: Trace, choices: Choices) -> Trace:
     elif choices.protocol == "data":
         options["payload_only"] = True
     if choices.start > 0:
-        options["start"] = pd.Timedelta(choices.start, unit="s")
+        options["start"] = width_text(choices.start)
     if choices.stop is not None:
-        options["stop"] = pd.Timedelta(choices.stop, unit="s")
+        options["stop"] = width_text(choices.stop)
     try:
         found = trace.select(**options)
         return found.select(clients=choices.targets) if choices.targets and len(found) else found

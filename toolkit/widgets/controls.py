@@ -27,7 +27,7 @@ from toolkit.widgets.state import (
 )
 
 WIDE = {"description_width": "9.5em"}
-FULL = w.Layout(width="auto")
+FULL = {"width": "auto"}
 MOST_HOSTS = 2_000
 """Hosts in a list at most; the search looks at all."""
 

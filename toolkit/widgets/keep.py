@@ -83,14 +83,14 @@ def read_state(state: State, path: Path) -> dict[str, Any]:
         raise ToolkitError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     try:
         choices = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ToolkitError(f"{path}: expected the JSON that 'Save state' writes, found something else") from None
     if not isinstance(choices, dict):
         raise ToolkitError(f"{path}: expected an object with choices, found {type(choices).__name__}")
     try:
         choices = {name: tuple(value) if isinstance(value, list) else value for name, value in choices.items()}
-        State(state.labels, **choices)
-    except (ValueError, TypeError, t.TraitError) as error:
+        State(state.labels, **(vars(state.choices()) | choices))
+    except (ValueError, TypeError, OverflowError, t.TraitError) as error:
         raise ToolkitError(f"{path}: {error}") from error
     return choices
 

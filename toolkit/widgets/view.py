@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,6 @@ import traitlets as t
 from matplotlib.figure import Figure
 
 from toolkit._files import write_table
-from toolkit.capture.reader import read
-from toolkit.connections import suggest_clients
 from toolkit.errors import ToolkitError
 from toolkit.figures import Columns, Venue
 from toolkit.lengths import LengthClusters
@@ -29,7 +26,7 @@ from toolkit.widgets.keep import Keeping, read_state, table_to_save, write_figur
 from toolkit.widgets.page import STYLE, Manners, Message, PictureWidget, Tabs
 from toolkit.widgets.pictures import Pictures
 from toolkit.widgets.result import NothingMatchesError, Result
-from toolkit.widgets.state import LEAST_BANDWIDTH, MOST_BANDWIDTH, NAMES, TABS, State
+from toolkit.widgets.state import LEAST_BANDWIDTH, MOST_BANDWIDTH, NAMES, TABS, Choices, State
 from toolkit.widgets.tables import table_of
 from toolkit.widgets.work import Worker
 
@@ -37,82 +34,6 @@ _log = logging.getLogger(__name__)
 
 LONG = 3_000_000
 """Packets from which work is done beside the kernel."""
-
-_remembered: dict[tuple[str, ...], tuple[dict[str, Any], dict[str, Any]]] = {}
-"""The choices last made for the same captures, and what was asked for then: a cell that is run again keeps them."""
-
-
-def explore(
-    traces: Trace | str | os.PathLike[str] | Mapping[str, Trace | str | os.PathLike[str]] | Iterable[Any],
-    **initial: Any,
-) -> Explorer:
-    """Explore one or several captures by hand.
-
-    Parameters
-    ----------
-    traces
-        A trace or the path of a capture, or several: as a list, or by their labels.
-    **initial
-        Choices to begin with: any field of `toolkit.widgets.state.Choices`, such as ``clients="10.0.0.0/24"`` or
-        ``bandwidth=5``. Without `clients`, the hosts that open connections are taken. Run again with the same captures
-        and the same `initial`, what was chosen meanwhile is kept.
-
-    Returns
-    -------
-    Explorer
-        Shows itself as the last line of a cell.
-
-    Raises
-    ------
-    TraitError
-        If a choice cannot be.
-    ValueError
-        If there is no capture.
-
-    Examples
-    --------
-    >>> import toolkit
-    >>> explorer = toolkit.explore(toolkit.load_example("obfs4"), bandwidth=5)
-    >>> explorer.clusters
-    LengthClusters(74 clusters of 316 packets, bandwidth=5 bytes, 77.8% left out)
-    """
-    captures = _captures(traces)
-    key = tuple(
-        f"{label} {source.sha256 or id(trace)}" for label, trace in captures.items() for source in trace.sources
-    )
-    asked = dict(initial)
-    if key in _remembered and _remembered[key][1] == asked:
-        initial = _remembered[key][0]
-    elif "clients" not in initial:
-        first = next(iter(captures.values()))
-        initial["clients"] = suggest_clients(first) or first.hosts[:1]
-    explorer = Explorer(captures, **initial)
-
-    def remember(change: Any = None) -> None:
-        _remembered[key] = ({name: getattr(explorer.state, name) for name in NAMES}, asked)
-
-    explorer.state.observe(remember, list(NAMES))
-    remember()
-    return explorer
-
-
-def _captures(traces: Any) -> dict[str, Trace]:
-    if isinstance(traces, Trace | str | os.PathLike):
-        traces = [traces]
-    if isinstance(traces, Mapping):
-        found = {str(label): trace if isinstance(trace, Trace) else read(trace) for label, trace in traces.items()}
-    else:
-        found = {}
-        for each in traces:
-            trace = each if isinstance(each, Trace) else read(each)
-            label = name = trace.sources[0].name.split(".")[0] or "packets"
-            number = 2
-            while label in found:
-                label, number = f"{name} {number}", number + 1
-            found[label] = trace
-    if not found:
-        raise ValueError("`traces` must hold at least one capture, got none")
-    return found
 
 
 class Explorer:
@@ -131,16 +52,18 @@ class Explorer:
 
     def __init__(self, captures: Mapping[str, Trace], **initial: Any) -> None:
         self.captures = dict(captures)
-        if isinstance(initial.get("clients"), str):
-            initial["clients"] = (initial["clients"],)
+        for name in ("compared", "clients", "targets", "features"):
+            if isinstance(initial.get(name), str):
+                initial[name] = (initial[name],)
         self.state = State(self.captures, **initial)
         self.result: Result | None = None
         self._computer = Computer(self.captures)
         self._pictures = Pictures()
-        self._worker: Worker[Result] = Worker(self._guarded(self._show), self._not_computed, self._progress)
+        self._worker: Worker[Result] = Worker(self._show_or_say, self._not_computed, self._progress)
         self._build()
-        self.state.observe(self._guarded(lambda change: self._update()), list(NAMES))
-        self._update()
+        self._asked: Choices | None = None
+        self.state.observe(self._guarded(self._changed), list(NAMES))
+        self._guarded(self._update)()
 
     # What the next cell wants
 
@@ -166,7 +89,9 @@ class Explorer:
 
     @property
     def figure(self) -> Figure:
-        """The picture that is shown, as a figure."""
+        """The picture that is shown, as a figure; a `ToolkitError` if there is none."""
+        if not self._shown().has_picture:
+            raise ToolkitError(f"there is no picture: {self._shown().note}")
         return self._pictures.figure
 
     def to_code(self) -> str:
@@ -214,13 +139,21 @@ class Explorer:
         """
         self.state.set(read_state(self.state, Path(path)))
 
+    def close(self) -> None:
+        """Let go of what it holds; its view in a notebook goes with it."""
+        self._worker.close()
+        for part in _parts(self.widget):
+            part.close()
+
     def _now(self, tab: str) -> Result:
         choices = replace(self.state.choices(), tab=tab)
         return self._worker.at_once(lambda: self._computer.result(choices))
 
     def _shown(self) -> Result:
+        if self._worker.busy:
+            raise ToolkitError("what is chosen is still being computed")
         if self.result is None:
-            raise ToolkitError("nothing is shown: no packets match")
+            raise ToolkitError(f"nothing is shown: {self.status.text}")
         if self.result.choices != self.state.choices():
             raise ToolkitError("what is shown belongs to earlier choices: wait for it, or choose 'Compute'")
         return self.result
@@ -279,7 +212,7 @@ class Explorer:
             def go(_: Any) -> None:
                 if self.result is not None:
                     last = self.result.pages - 1
-                    self.state.page = min(max(page(min(self.state.page, last), last), 0), last)
+                    self.state.page = min(max(page(self.state.page, last), 0), last)
 
             made.on_click(self._guarded(go))
             return made
@@ -302,8 +235,12 @@ class Explorer:
 
         return guarded
 
+    def _changed(self, change: Any) -> None:
+        if self.state.choices() != self._asked:  # several that were set at once are one view
+            self._update()
+
     def _update(self) -> None:
-        choices = self.state.choices()
+        self._asked = choices = self.state.choices()
         packets = sum(len(trace) for trace in self.captures.values())
         long = packets > LONG and not self._computer.is_quick(choices)
         self._set_stale(True)
@@ -334,8 +271,17 @@ class Explorer:
         self.cancel.description = "Compute"
         self.status.say("cancelled: what is shown belongs to earlier choices", wrong=True)
 
+    def _show_or_say(self, result: Result) -> None:
+        try:
+            self._show(result)
+        except Exception as error:  # the worker has nobody to tell
+            self._not_computed(error)
+
     def _show(self, result: Result) -> None:
         choices = result.choices
+        if choices.page >= result.pages:
+            self.state.page = result.pages - 1  # which shows it
+            return
         self.step.layout.display = self.cancel.layout.display = "none"
         picture = self._pictures.png(result) if result.has_picture else b""
         self.result = result
@@ -345,9 +291,8 @@ class Explorer:
         self.when.show(self._pictures.time(self.captures[choices.label], choices), "packets over time")
         (self.body.remove_class if picture else self.body.add_class)("toolkit-no-picture")
         self.pages.layout.display = "" if choices.tab == "packets" else "none"
-        page = min(choices.page, result.pages - 1)
-        self.first.disabled = self.back.disabled = page == 0
-        self.last.disabled = self.forth.disabled = page == result.pages - 1
+        self.first.disabled = self.back.disabled = choices.page == 0
+        self.last.disabled = self.forth.disabled = choices.page == result.pages - 1
         self.keep.show(result, self.to_code())
         self.status.say(f"{choices.label}: {result.packets:,} packets; {result.note}")
         self._set_stale(False)
@@ -382,6 +327,16 @@ class Explorer:
 
     def __repr__(self) -> str:
         return f"<Explorer of {', '.join(self.captures)}>"
+
+
+def _parts(widget: Any) -> Iterator[Any]:
+    """Give a widget and all that it is made of."""
+    for part in getattr(widget, "children", ()):
+        yield from _parts(part)
+    for name in ("layout", "style"):
+        if isinstance(part := getattr(widget, name, None), w.Widget):
+            yield part
+    yield widget
 
 
 def _words(error: Exception) -> str:

@@ -51,6 +51,11 @@ class Worker(Generic[T]):
         """Drop the work that runs: it ends at its next step, and what comes out is not shown."""
         self._asked += 1
 
+    def close(self) -> None:
+        """Drop what runs, and take no more."""
+        self.cancel()
+        self._threads.shutdown(wait=False)
+
     def at_once(self, work: Callable[[], V]) -> V:
         """Do something now that must not run beside other work; what runs is waited for."""
         with self._lock:
