@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import traitlets as t
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
@@ -251,5 +251,8 @@ class Using(RuleBasedStateMachine):
             self.explorer.close()
 
 
-Using.TestCase.settings = settings(max_examples=25, stateful_step_count=15, deadline=None, derandomize=True)
+Using.TestCase.settings = settings(
+    max_examples=25, stateful_step_count=15, deadline=None, derandomize=True,
+    phases=[Phase.generate],  # to make a failure smaller takes minutes
+)  # fmt: skip
 TestUsing = Using.TestCase
