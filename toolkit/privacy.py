@@ -52,6 +52,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from toolkit.capture.relinking import rewrite_links
 from toolkit.capture.rewriting import rewrite
 from toolkit.capture.writing import Format, Piece, frames_of, row_ranges, write_pieces
 from toolkit.columns import FIRST_FRAGMENT, LATER_FRAGMENT, NO_FRAME, Columns
@@ -212,7 +213,8 @@ def _rewritten(trace: Trace, columns: Columns, hosts: Hosts, keep_payload: bool)
     place: npt.NDArray[np.int64] = np.cumsum(columns.frame_captured, dtype=np.int64) - columns.frame_captured
     data = np.zeros(len(before), np.uint8)
     marks = columns.marks.copy()
-    done = rewrite(before, columns, hosts.words, keep_payload, place, data, marks)
+    network = rewrite_links(before, columns, place, data)
+    done = rewrite(before, columns, hosts.words, keep_payload, place, network, data, marks)
     if done != len(place):  # nothing of them was written, so nothing leaks
         raise ToolkitError(f"{len(place) - done} packets have a frame that could not be read again")
     data.flags.writeable = False
