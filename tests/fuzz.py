@@ -91,9 +91,10 @@ def checked(seconds: float, keep: Path, seed: int) -> None:
         sys.exit("array bounds are not checked")
     draw = random.Random(seed)
     with fuzzing.temporary_folder() as folder:
+        compile_all = fuzzing.Examiner(Path(folder), growth=1 << 30)  # the compiler takes its time, and memory
+        for data in fuzzing.captures():
+            compile_all(data, timed=False)
         examine = fuzzing.Examiner(Path(folder))
-        for data in fuzzing.captures():  # compiles all kernels
-            examine(data, timed=False)
 
         def read(data: bytes) -> None:
             started = time.monotonic()

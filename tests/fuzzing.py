@@ -69,10 +69,13 @@ class Examiner:
         How many inputs were read, of how many a trace came, with how many packets in all.
     slow
         Whether the kernels run as Python, so that only few packets are looked at closely.
+    growth
+        How many bytes of memory one input may take more than those before.
     """
 
     folder: Path
     slow: bool = False
+    growth: int = LARGEST_GROWTH
     inputs: int = 0
     traces: int = 0
     packets: int = 0
@@ -101,7 +104,7 @@ class Examiner:
             self.traces += 1
             self.packets += len(trace)
         before, self.peak = self.peak, max(self.peak, peak_memory())
-        assert self.peak - before < LARGEST_GROWTH + 20 * len(data), f"{self.peak - before} bytes more memory"
+        assert self.peak - before < self.growth + 20 * len(data), f"{self.peak - before} bytes more memory"
         return trace
 
     def _look(self, path: Path) -> Trace | None:

@@ -24,6 +24,7 @@ import writer
 from capturing import ENDS, START, read, sent_tcp, sent_udp
 from click.testing import CliRunner, Result
 from corpus import changed_captures, frames, read_anything
+from encapsulations import MADE
 from hypothesis import given
 from hypothesis import strategies as st
 from making import from_dicts, quick
@@ -35,6 +36,7 @@ from yacryptopan import CryptoPAn
 import toolkit
 from toolkit import CaptureWarning, ToolkitError, Trace
 from toolkit.capture.beside import table_path
+from toolkit.capture.decode import LINK_TYPES
 from toolkit.cli import main
 from toolkit.columns import PARTIAL_CHECKSUM, Columns
 from toolkit.cryptopan import pseudonyms
@@ -325,6 +327,19 @@ def test_every_link_type(tmp_path: Path, name: str, keep: bool) -> None:
         assert original not in written
 
 
+def test_every_link_type_is_among_them() -> None:
+    assert {number for number, _ in LINKS.values()} == set(LINK_TYPES)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("name", list(MADE))
+def test_frames_of_other_places(tmp_path: Path, name: str, keep: bool) -> None:
+    """Tunnels, fragments, extension headers, errors that quote packets; what has no IP is not there."""
+    trace = read(writer.pcap([Frame(data, START) for data in MADE[name]], resolution="ns"))
+    assert (len(trace) > 0) == (name != "no IP")
+    check(trace, tmp_path, keep)
+
+
 def test_changed_captures_are_anonymised(tmp_path: Path) -> None:
     """Also what nobody would send comes out as it went in, but for what is to go."""
     for number, data in enumerate(changed_captures(150, 12)):
@@ -443,8 +458,47 @@ def test_tcp_options(options: str) -> None:
     assert same.storage.parts[0].tobytes()[40 : 40 + len(before)] == after
 
 
-def _secret_header(data: bytes, draw: random.Random) -> bytes:
+ADDRESSES = "ff" * 12
+WLAN = "33bc ffff" + "ff" * 18 + "f0ff"
+WLAN_QUALITY = "333c ffff" + "ff" * 18 + "f0ff 7fff"
+SECRET_BITS = {
+    # of the headers that `writer` makes, up to the last secret
+    "ethernet hsr": ADDRESSES + "0000 ffffffff",
+    "ethernet metadata": ADDRESSES + "0000 ffffffff ffff",
+    "ethernet 802.1ah": ADDRESSES + "0000 ffffffff" + ADDRESSES,
+    "ethernet trill": ADDRESSES + "0000 f83f ffff ffff" + ADDRESSES,
+    "ethernet trill options": ADDRESSES + "0000 f83f ffff ffff ffffffff" + ADDRESSES,
+    "token ring": "ff3f ffffffffffff 7fffffffffff",
+    "token ring routed": "ff3f ffffffffffff 7fffffffffff e0ff",
+    "fddi": "0f" + ADDRESSES,
+    "frame relay": "fefe",
+    "frame relay snap": "fefe 00 00 00 ffffff",
+    "openbsd ipsec": "00000000 ffffffff ffffffff",
+    "openbsd pflog": "0000" + "ff" * 62,
+    "ip over 1394": "ff" * 16,
+    "netfilter log": "00ffffff 00000000 ffffffff",
+    "netfilter log big": "00ffffff 00000000 ffffffff",
+    "802.11": WLAN,
+    "802.11 quality": WLAN_QUALITY,
+    "802.11 between": WLAN + "ff" * 6,
+    "802.11 aggregated": WLAN_QUALITY + "ffffffff" + ADDRESSES,
+    "802.11 radiotap": "ffff 0000 fdffffff" + WLAN,
+    "802.11 radiotap padded": "ffff 0000 fcffff7f ffffff7f ffffffff" + "ff" * 8 + "df" + WLAN_QUALITY + "ffff",
+    "802.11 radiotap fields": "ffff 0000 fcffff7f ffffff7f ffffff7f" + "ff" * 8 + "df" + "ff" * 10 + WLAN,
+    "802.11 prism": "00" * 8 + "ff" * 136 + WLAN,
+    "802.11 prism avs": "00" * 8 + "ff" * 56 + WLAN,
+    "802.11 avs": "00" * 8 + "ff" * 56 + WLAN,
+    "ppi 802.11": "00" * 8 + WLAN,
+    "sll2": "0000 ffff ffffffff 00000000" + "ff" * 8,
+}
+
+
+def _secret_header(name: str, data: bytes, draw: random.Random) -> bytes:
     """Draw anew what a link-layer header, as `writer` makes it, has of secrets."""
+    bits = bytes.fromhex(SECRET_BITS.get(name, ""))
+    if bits:
+        flips = int.from_bytes(bits, "big") & draw.getrandbits(8 * len(bits))
+        data = (int.from_bytes(data[: len(bits)], "big") ^ flips).to_bytes(len(bits), "big") + data[len(bits) :]
     for mac in (writer.MACS[:6], writer.MACS[6:]):
         data = data.replace(mac, draw.randbytes(6))
     for number in range(3):
@@ -454,10 +508,32 @@ def _secret_header(data: bytes, draw: random.Random) -> bytes:
             label = struct.pack(">I", (1000 + number) << 12 | bottom << 8 | 64)
             first, second, third, last = draw.randbytes(4)
             data = data.replace(label, bytes([first, second, third & 0xFE | bottom, last]))
-    data = data.replace(b"\xaa\xaa\x03\x00\x00\x00", b"\xaa\xaa\x03" + draw.randbytes(3))
+    data = data.replace(b"\xaa\xaa\x03\x00\x00\x00", b"\xaa\xaa\x03\x00\x00" + draw.choice([b"\x00", b"\xf8"]))
     data = data.replace(b"\x11\x00\x12\x34", b"\x11\x00" + draw.randbytes(2))
     data = data.replace(b"\x06\x00\x08\x00" + bytes(8), draw.randbytes(12))  # fields of PPI
     return data.replace(b"\x07\x00\x04\x00" + bytes(4), draw.randbytes(8))
+
+
+@pytest.mark.parametrize("name", list(LINKS))
+def test_no_secret_of_a_link_layer_is_left(name: str) -> None:
+    for version in writer.versions(name):
+        packet = sent_tcp(b"abc", ends=ENDS[version]).packet
+        whole = writer.link(name, packet)
+        place = whole.index(packet)
+        headers = {_secret_header(name, whole[:place], random.Random(seed)) for seed in range(30)}
+        assert len(headers) > 20 or name not in SECRET_BITS
+        made = [Frame(header + whole[place:], START) for header in headers]
+        trace = read(writer.pcap(made, linktype=LINKS[name][0]))
+        assert len(trace) == len(made)
+        written = toolkit.anonymise(trace, key=KEY).storage.parts[0].tobytes()
+        assert written == written[: len(whole)] * len(made)
+
+
+@pytest.mark.parametrize(("name", "size"), [("sll", 2), ("ppp direction", 1), ("ppp pppd in", 1), ("ppp pppd out", 1)])
+def test_the_direction_of_a_frame_stays(name: str, size: int) -> None:
+    before = writer.link(name, sent_tcp(b"abc").packet)
+    same = toolkit.anonymise(read(writer.pcap([Frame(before, START)], linktype=LINKS[name][0])), key=KEY)
+    assert same.storage.parts[0].tobytes()[:size] == before[:size]
 
 
 def _nasty(secret: random.Random, choice: random.Random) -> tuple[bytes, list[bytes]]:
@@ -528,7 +604,7 @@ def _nasty(secret: random.Random, choice: random.Random) -> tuple[bytes, list[by
     place = whole.index(bytes(packet))
     after = secret.randbytes(choice.choice([0, 4, 30])) if name != "ethernet snap" else b""
     trailer = secret.randbytes(len(whole) - place - len(packet))
-    data = _secret_header(whole[:place], secret) + bytes(packet) + trailer + after
+    data = _secret_header(name, whole[:place], secret) + bytes(packet) + trailer + after
     hidden += [after, trailer, *(ip_address(end).packed for end in ends)]
     cut = choice.choice([None, None, None, place + 40 + choice.randrange(60)])
     return data[:cut], [one for one in hidden if len(one) >= 6 or one in map(_packed, ends)]
@@ -659,6 +735,25 @@ def test_tshark_finds_every_checksum_right(tmp_path: Path, keep: bool) -> None:
             assert "0" not in statuses, (number, statuses)
     assert good > 80
     assert seen - {""} == set(mapped([ENDS[4][0], ENDS[6][0]]))
+
+
+def test_tshark_finds_ip_behind_every_link_layer_that_it_did(tmp_path: Path) -> None:
+    """What is left of a header is enough for others, too: the same layers, and IP with the new address."""
+    made = [Frame(frames(name)[0], START, interface=i) for i, name in enumerate(LINKS)]
+    before, after = tmp_path / "before.pcapng", tmp_path / "after.pcapng"
+    before.write_bytes(writer.pcapng(made, linktypes=[number for number, _ in LINKS.values()], tsresol=[9]))
+    toolkit.write_anonymised(toolkit.read(before), after, key=KEY, keep_payload=True)
+    fields = ["frame.protocols", "ip.src", "ipv6.src", "_ws.malformed"]
+    found = []
+    for path in (before, after):
+        command = [needs_tshark(), "-n", "-r", str(path), "-T", "fields", *(w for name in fields for w in ("-e", name))]
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        found.append([line.split("\t") for line in lines])
+    assert len(found[0]) == len(LINKS)
+    names = dict(zip(("", ENDS[4][0], ENDS[6][0]), ("", *mapped([ENDS[4][0], ENDS[6][0]])), strict=True))
+    # pppd's link type and big-endian netfilter logs are not known to tshark
+    assert sum(bool(four or six) for _, four, six, _ in found[0]) >= len(LINKS) - 3
+    assert found[1] == [[layers, names[four], names[six], bad] for layers, four, six, bad in found[0]]
 
 
 def test_every_checksum_of_a_real_capture(tmp_path: Path) -> None:

@@ -252,6 +252,11 @@ def _llc(packet: bytes) -> bytes:
     return bytes.fromhex("aaaa03 000000") + _ethertype(packet)
 
 
+def _llc_ip(packet: bytes) -> bytes:
+    """802.3: a length, then LLC, which has a number for IP (of version 4)."""
+    return struct.pack(">H", 3 + len(packet)) + b"\x06\x06\x03" + packet
+
+
 def _inside(packet: bytes, *, before: str, addresses: bool = False) -> bytes:
     """EtherType and header of a tag, given in hexadecimal, and the frame inside, with its addresses or without."""
     return bytes.fromhex(before) + (MACS if addresses else b"") + _ethertype(packet)
@@ -264,6 +269,13 @@ def _wlan(packet: bytes, *, direction: int = 1, quality: bool = False, pad: byte
     return before + header + (bytes(2) if quality else b"") + pad + _llc(packet)
 
 
+def _aggregated(packet: bytes) -> bytes:
+    """802.11 with quality of service and high throughput: several frames in one, each with addresses and length."""
+    header = b"\x88\x82" + bytes(2) + MACS + MACS[:6] + b"\x10\0" + b"\x80\0" + bytes(4)
+    content = _llc(packet)
+    return header + MACS + struct.pack(">H", len(content)) + content
+
+
 def _family(packet: bytes, *, form: str, four: int, six: int, rest: int) -> bytes:
     """Address family in a form of `struct`, `rest` other bytes."""
     return struct.pack(form, four if packet[0] >> 4 == 4 else six) + bytes(rest) + packet
@@ -274,9 +286,9 @@ def _pflog(packet: bytes) -> bytes:
     return bytes([61, {4: 2, 6: 24}[packet[0] >> 4]]) + bytes(62) + packet
 
 
-def _nflog(packet: bytes) -> bytes:
+def _nflog(packet: bytes, *, byteorder: ByteOrder = "little") -> bytes:
     """Linux netfilter log: family, version, resource; then values with length and type: a prefix (10), the packet."""
-    values = struct.pack("<HH", 7, 10) + b"abc\0" + struct.pack("<HH", 4 + len(packet), 9) + packet
+    values = _pack(byteorder, "HH", 7, 10) + b"abc\0" + _pack(byteorder, "HH", 4 + len(packet), 9) + packet
     return bytes([{4: 2, 6: 10}[packet[0] >> 4], 0, 0, 0]) + values
 
 
@@ -293,6 +305,10 @@ def _nlpid(packet: bytes) -> bytes:
 
 _RADIOTAP = struct.pack("<BBHI", 0, 0, 8, 0)
 _RADIOTAP_PADDED = struct.pack("<BBHII4xQB", 0, 0, 25, 0x80000003, 0, 7, 0x20)  # time stamp and flags
+# time stamp, flags (nothing is padded), rate, channel, signal; two more words of what is present: signal and antenna
+_RADIOTAP_FIELDS = struct.pack(
+    "<BBHIIIQBBHHbbBbB", 0, 0, 35, 0xA000002F, 0xA0000820, 0x820, 7, 0, 2, 2412, 0, -50, -50, 0, -60, 1
+)
 _AVS = struct.pack(">II", 0x80211001, 64) + bytes(56)
 _PRISM = struct.pack("<II", 0x44, 144) + bytes(136)
 
@@ -316,6 +332,11 @@ LINKS: dict[str, tuple[int, Wrapper]] = {
     "ethernet metadata": (1, bind(_ethernet, inside=bind(_inside, before="8909 0101 0001 0064"))),
     "ethernet 802.1ah": (1, bind(_ethernet, inside=bind(_inside, before="88e7 00000001", addresses=True))),
     "ethernet trill": (1, bind(_ethernet, inside=bind(_inside, before="22f3 0000 0001 0002", addresses=True))),
+    "ethernet trill options": (
+        1,
+        bind(_ethernet, inside=bind(_inside, before="22f3 0040 0001 0002 00000001", addresses=True)),
+    ),
+    "ethernet llc": (1, bind(_ethernet, inside=_llc_ip)),
     "token ring": (6, _token_ring),
     "token ring routed": (6, bind(_token_ring, route=bytes.fromhex("0230"))),
     "fddi": (10, lambda packet: b"\x50" + MACS + _llc(packet)),
@@ -326,12 +347,16 @@ LINKS: dict[str, tuple[int, Wrapper]] = {
     "openbsd pflog": (117, _pflog),
     "ip over 1394": (138, lambda packet: bytes(16) + _ethertype(packet)),
     "netfilter log": (239, _nflog),
+    "netfilter log big": (239, bind(_nflog, byteorder="big")),
     "802.11": (105, _wlan),
     "802.11 quality": (105, bind(_wlan, direction=2, quality=True)),
     "802.11 between": (105, bind(_wlan, direction=3)),
+    "802.11 aggregated": (105, _aggregated),
     "802.11 radiotap": (127, bind(_wlan, before=_RADIOTAP)),
     "802.11 radiotap padded": (127, bind(_wlan, before=_RADIOTAP_PADDED, quality=True, pad=bytes(2))),
+    "802.11 radiotap fields": (127, bind(_wlan, before=_RADIOTAP_FIELDS)),
     "802.11 prism": (119, bind(_wlan, before=_PRISM)),
+    "802.11 prism avs": (119, bind(_wlan, before=_AVS)),
     "802.11 avs": (163, bind(_wlan, before=_AVS)),
     "ppi 802.11": (192, bind(_ppi, inner=105, wrap=_wlan)),
     "null ethertype": (0, bind(_family, form="<I", four=0x0800, six=0x86DD, rest=0)),
@@ -357,6 +382,7 @@ LINKS: dict[str, tuple[int, Wrapper]] = {
     "ppp serial short": (50, bind(_ppp, before=b"\xff\x03", short=True)),
     "ppp serial cisco": (50, _cisco),
     "ppp ether": (51, _pppoe),
+    "ppp direction": (204, bind(_ppp, before=b"\x01\xff\x03")),
     "ppp pppd in": (166, bind(_ppp, before=b"\x00\x03")),  # the direction, where the address would be
     "ppp pppd out": (166, bind(_ppp, before=b"\x01\x03")),
     "cisco hdlc": (104, _cisco),
@@ -380,7 +406,7 @@ def link(name_or_type: str | int, packet: bytes) -> bytes:
 
 def versions(name: str) -> tuple[int, ...]:
     """Versions of IP that an entry of `LINKS` can carry."""
-    return {"ipv4": (4,), "ipv6": (6,)}.get(name, (4, 6))
+    return {"ipv4": (4,), "ipv6": (6,), "ethernet llc": (4,)}.get(name, (4, 6))
 
 
 # Files

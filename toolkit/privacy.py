@@ -1,6 +1,6 @@
 """Captures that can be published: `anonymise`, and what belongs to it.
 
-What of a packet survives (in full: `toolkit.capture.rewriting`):
+What of a packet survives (in full: `toolkit.capture.relinking`, `toolkit.capture.rewriting`):
 
 ============================================  =======================================================================
 field                                         afterwards
@@ -16,8 +16,13 @@ entropy of the payload, type of TLS record    the same: kept beside the bytes (`
 everything else in an IP packet               zeros: options, addresses in extension headers, ICMP but type and code,
                                               tunnels and other protocols
 IP identification, IPv6 flow label            0, but for the identification of fragments
-MAC addresses, VLAN ids, PPPoE sessions       0; tags stay where they are
+type and lengths of the link layer            the same, with all tags and headers where they are; the direction, too
+MAC addresses, VLAN ids, sessions, circuits   0, and all else that tags, tunnels and routes of the link layer name
 MPLS labels                                   16 each; as many as there were
+802.11, radiotap, Prism, AVS, PPI             kind and direction of the frame stay; access points, sequence numbers,
+                                              signal, times, channels and devices are 0
+logs of packet filters                        kinds and lengths stay; interfaces, rules, users, processes, prefixes,
+                                              hardware addresses, marks and times are 0
 padding, trailers, frame check sequence       zeros
 checksums of IP, TCP, UDP, ICMP               made anew: right, whether they were or not. 0 in a first fragment and,
                                               with ``keep_payload``, where the payload is cut. UDP's 0 (none) stays
@@ -52,6 +57,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from toolkit.capture.relinking import rewrite_links
 from toolkit.capture.rewriting import rewrite
 from toolkit.capture.writing import Format, Piece, frames_of, row_ranges, write_pieces
 from toolkit.columns import FIRST_FRAGMENT, LATER_FRAGMENT, NO_FRAME, Columns
@@ -212,7 +218,8 @@ def _rewritten(trace: Trace, columns: Columns, hosts: Hosts, keep_payload: bool)
     place: npt.NDArray[np.int64] = np.cumsum(columns.frame_captured, dtype=np.int64) - columns.frame_captured
     data = np.zeros(len(before), np.uint8)
     marks = columns.marks.copy()
-    done = rewrite(before, columns, hosts.words, keep_payload, place, data, marks)
+    network = rewrite_links(before, columns, place, data)
+    done = rewrite(before, columns, hosts.words, keep_payload, place, network, data, marks)
     if done != len(place):  # nothing of them was written, so nothing leaks
         raise ToolkitError(f"{len(place) - done} packets have a frame that could not be read again")
     data.flags.writeable = False

@@ -2,8 +2,7 @@
 
 A new frame starts as zeros, and only what is listed here is put into it, so that what nobody thought of is left out.
 
-- Link layer: what the decoder goes by (EtherTypes, lengths, PPP and PPI headers without fields). MAC addresses, VLAN
-  ids and priorities, PPPoE sessions and interface numbers are 0; MPLS labels are 16, the first free one.
+- Link layer: what leads to the IP header (`toolkit.capture.relinking`).
 - IPv4: version, header length, TOS, total length, flags, fragment offset, TTL, protocol; the identification only of
   fragments (it means nothing in others, RFC 6864). Options are 0, which ends the list of options.
 - IPv6: version, traffic class, length, next header, hop limit; of extension headers the chain (next header, length) and
@@ -25,8 +24,6 @@ from toolkit._jit import Int, kernel
 from toolkit.columns import FIRST_FRAGMENT, PARTIAL_CHECKSUM, Columns
 from toolkit.storage import Bytes
 
-PPI = 192
-
 
 @kernel
 def _short(data: Bytes, position: Int) -> Int:
@@ -45,117 +42,6 @@ def _keep(data: Bytes, out: Bytes, first: Int, count: Int, end: Int) -> None:
     """Copy `count` bytes, or those of them before `end`."""
     for i in range(first, min(first + count, end)):
         out[i] = data[i]
-
-
-@kernel
-def _from_ethertype(data: Bytes, out: Bytes, position: Int, end: Int) -> Int:
-    """Copy the EtherType at `position` and what leads to IP behind it; give where that starts, -1 if nowhere."""
-    if position + 2 > end:
-        return -1
-    _keep(data, out, position, 2, end)
-    return _behind(data, out, _short(data, position), position + 2, end)
-
-
-@kernel
-def _behind(data: Bytes, out: Bytes, kind: Int, position: Int, end: Int) -> Int:
-    while True:
-        if kind == 0x0800 or kind == 0x86DD:
-            return position
-        if kind == 0x8100 or kind == 0x88A8 or kind == 0x9100 or kind == 0x9200:
-            position += 2
-        elif kind == 0x8847 or kind == 0x8848:
-            return _from_mpls(data, out, position, end)
-        elif kind == 0x8864:
-            return _from_pppoe(data, out, position, end)
-        elif kind <= 1500:
-            _keep(data, out, position, 3, end)  # LLC; the organisation of SNAP stays 0
-            position += 6
-        else:
-            return -1
-        if position + 2 > end:
-            return -1
-        kind = _short(data, position)
-        _keep(data, out, position, 2, end)
-        position += 2
-
-
-@kernel
-def _from_mpls(data: Bytes, out: Bytes, position: Int, end: Int) -> Int:
-    while position + 4 <= end:
-        bottom = data[position + 2] & 1
-        out[position + 1] = 1  # label 16
-        out[position + 2] = bottom
-        position += 4
-        if bottom:
-            return position
-    return -1
-
-
-@kernel
-def _from_pppoe(data: Bytes, out: Bytes, position: Int, end: Int) -> Int:
-    _keep(data, out, position, 2, end)
-    _keep(data, out, position + 4, 2, end)  # the length, behind the session
-    return _from_ppp(data, out, position + 6, end)
-
-
-@kernel
-def _from_ppp(data: Bytes, out: Bytes, position: Int, end: Int) -> Int:
-    if position + 2 <= end and data[position] == 0xFF and data[position + 1] == 3:
-        _keep(data, out, position, 2, end)
-        position += 2
-    if position >= end:
-        return -1
-    size = 1 if data[position] & 1 else 2
-    kind = np.int64(data[position]) if size == 1 or position + 2 > end else _short(data, position)
-    _keep(data, out, position, size, end)
-    position += size
-    return _from_mpls(data, out, position, end) if kind == 0x281 or kind == 0x283 else position
-
-
-@kernel
-def _network(data: Bytes, out: Bytes, position: Int, end: Int, link: Int) -> Int:
-    """Copy what leads to the IP header, as the decoder goes; give where it starts, -1 if there is none."""
-    if link == PPI:
-        if position + 8 > end:
-            return -1
-        _keep(data, out, position, 8, end)
-        link = np.int64(data[position + 4]) | (np.int64(data[position + 5]) << 8)
-        position += np.int64(data[position + 2]) | (np.int64(data[position + 3]) << 8)
-    if link == 1:
-        return _from_ethertype(data, out, position + 12, end)
-    if link == 113:
-        _keep(data, out, position, 6, end)  # direction, kind and size of the address
-        return _from_ethertype(data, out, position + 14, end)
-    if link == 276:
-        if position + 20 > end:
-            return -1
-        _keep(data, out, position, 2, end)
-        _keep(data, out, position + 8, 4, end)  # kind of device, direction, size of the address
-        return _behind(data, out, _short(data, position), position + 20, end)
-    if link == 12 or link == 14 or link == 101 or link == 228 or link == 229:
-        return position
-    if link == 0 or link == 108:
-        _keep(data, out, position, 4, end)
-        return position + 4
-    two = position + 2 <= end
-    if link == 104 or (
-        (link == 9 or link == 50)
-        and two
-        and data[position + 1] == 0
-        and (data[position] == 0x0F or data[position] == 0x8F or (link == 50 and data[position] != 0xFF))
-    ):
-        _keep(data, out, position, 2, end)
-        return _from_ethertype(data, out, position + 2, end)
-    if link == 9 or link == 50:
-        return _from_ppp(data, out, position, end)
-    if link == 166:
-        if two and data[position] <= 1 and data[position + 1] == 3:
-            _keep(data, out, position, 2, end)
-            position += 2
-        return _from_ppp(data, out, position, end)
-    if link == 51:
-        return _from_pppoe(data, out, position, end)
-    return -1
 
 
 @kernel
@@ -205,24 +91,24 @@ def _tcp_options(data: Bytes, out: Bytes, position: Int, stop: Int) -> None:
 @kernel
 def rewrite(
     data: Bytes, columns: Columns, words: npt.NDArray[np.uint64], keep_payload: bool, place: npt.NDArray[np.int64],
-    out: Bytes, marks: npt.NDArray[np.uint8],
+    network: npt.NDArray[np.int64], out: Bytes, marks: npt.NDArray[np.uint8],
 ) -> Int:  # fmt: skip
-    """Write the frames of `data` anew, and give how many.
+    """Write the IP packets of the frames in `data` anew, and give how many.
 
-    `words` are the new addresses by the number of the host, `place` says where in `data`, and in `out` (zeros), each
-    frame starts. `marks` become those that the decoder will find.
+    `words` are the new addresses by the number of the host. `place` says where in `data`, and in `out` (zeros), each
+    frame starts, `network` where its IP header does. `marks` become those that the decoder will find.
     """
     done = 0
     for row in range(len(place)):
         start = place[row]
         end = start + np.int64(columns.frame_captured[row])
         wire_end = start + np.int64(columns.frame_length[row])
-        ip = _network(data, out, start, end, np.int64(columns.link_type[row]))
-        if ip < 0 or ip + 20 > end:
+        ip = network[row]
+        version = data[ip] >> 4 if 0 <= ip < end else 0
+        if not ((version == 4 and ip + 20 <= end) or (version == 6 and ip + 40 <= end)):
             continue
         done += 1
         src, dst = np.int64(columns.src[row]), np.int64(columns.dst[row])
-        version = data[ip] >> 4
         later = False
         if version == 4:
             size: Int = np.int64(data[ip] & 15) * 4
