@@ -242,10 +242,12 @@ class Explorer:
     def _update(self) -> None:
         self._asked = choices = self.state.choices()
         packets = sum(len(trace) for trace in self.captures.values())
-        long = packets > LONG and not self._computer.is_quick(choices)
-        self._set_stale(True)
+        quick = self._computer.is_quick(choices)
+        long = packets > LONG and not quick
         self.said.say("")
-        self.keep.show(None, to_code(choices, self.captures))
+        if not quick:  # else the page would be told twice in the time of a key press
+            self._set_stale(True)
+            self.keep.show(None, self.to_code())
         if long:
             self.step.max, self.step.value = self._computer.steps(choices), 0
             self.cancel.description = "Cancel"
@@ -307,12 +309,14 @@ class Explorer:
     def _not_computed(self, error: Exception) -> None:
         """Say why there is nothing to show; what is still there belongs to earlier choices."""
         self.step.layout.display = self.cancel.layout.display = "none"
-        if isinstance(error, NothingMatchesError):
+        nothing = isinstance(error, NothingMatchesError)
+        self._set_stale(not nothing)
+        self.keep.show(None, self.to_code())
+        if nothing:
             self.result = None
             self.picture.show(b"", "no packets match")
             self.table.value = ""
             self.pages.layout.display = "none"
-            self._set_stale(False)
         self.status.say(_words(error), wrong=True)
 
     def _clicked(self, change: Any) -> None:
