@@ -32,8 +32,8 @@ _NAMES = {
     "first": "between",
     "second": "and",
     "at": "farthest apart at",
-    "first_share": "share below (first)",
-    "second_share": "share below (second)",
+    "first_share": "below, first",
+    "second_share": "below, second",
 }
 _SHARES = {"share", "kept", "first_share", "second_share"}
 _WORDS = " class='toolkit-words'"
