@@ -50,6 +50,18 @@ def said(page: Any) -> Any:
     return page.locator(".toolkit-message").nth(1)
 
 
+def settle(page: Any) -> None:
+    """Wait until nothing follows any more of a slider that was dragged: it would overwrite what is typed next."""
+    before = None
+    for _ in range(50):
+        now = picture(page).get_attribute("alt"), page.get_by_label("Bandwidth (bytes)").input_value()
+        if now == before and f"bandwidth {float(now[1]):g}:" in (now[0] or ""):
+            return
+        before = now
+        page.wait_for_timeout(300)
+    raise AssertionError(f"still changing: {before}")
+
+
 def choose_clients(page: Any, expect: Any) -> None:
     """Choose another by mouse; type a network, wrong first."""
     page.locator(".toolkit-clients select option").nth(4).click()
@@ -81,6 +93,7 @@ def choose_bandwidth(page: Any, expect: Any) -> None:
     page.mouse.move(track["x"] + track["width"] * 0.75, box["y"] + box["height"] / 2, steps=12)
     page.mouse.up()
     alt(expect, page, r"bandwidth 2\d(\.\d)?: ")
+    settle(page)
     number = page.get_by_label("Bandwidth (bytes)")
     number.fill("7.5")
     number.press("Enter")
