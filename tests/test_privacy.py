@@ -1015,3 +1015,10 @@ def test_no_saved_file_names_a_folder_of_the_machine(tmp_path: Path, monkeypatch
             assert word not in content, path
     assert b'"call": "import toolkit' in (folder / "explorer-lengths.json").read_bytes()
     assert b'toolkit.read(\\"one.pcap\\")' in (folder / "explorer-lengths.json").read_bytes()
+
+
+def test_fields_of_wireshark_leave_the_entropy_kept() -> None:
+    public = toolkit.anonymise(toolkit.load_example("obfs4"), key=KEY)
+    more = public.with_fields({"tcp.len": pd.Categorical(["0"] * len(public))})
+    assert public.kept_entropy is not None
+    assert np.array_equal(toolkit.payload_entropy(more), toolkit.payload_entropy(public))

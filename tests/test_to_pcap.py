@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import writer
 from capturing import START, read, sent_tcp, sent_udp
@@ -301,3 +302,14 @@ def test_tshark_reads_a_mixture_from_before_1970(tmp_path: Path) -> None:
     written = [["-0.000000001", "-1.999999999"], ["-4.999999999", "-5.000000001"], ["1700000000.000000000"]]
     assert all(row[0] in ways for row, ways in zip(rows, written, strict=True))
     assert [[number, layers.split(":")[0]] for _, number, layers in rows] == [["0", "eth"], ["1", "raw"], ["2", "sll"]]
+
+
+def test_the_table_of_a_compressed_capture_is_not_lost(tmp_path: Path) -> None:
+    public = toolkit.anonymise(toolkit.load_example("obfs4"), key=bytes(32))
+    path = public.to_pcap(tmp_path / "public.pcap")
+    path.rename(tmp_path / "public.pcap.gz")
+    with pytest.raises(ValueError, match=r"public\.pcap\.payload\.parquet belongs to public\.pcap\.gz, too"):
+        public[:5].to_pcap(path)
+    with pytest.raises(ValueError, match="captures are written uncompressed"):
+        public.to_pcap(tmp_path / "other.pcap.gz")
+    assert len(pd.read_parquet(tmp_path / "public.pcap.payload.parquet")) == len(public)

@@ -124,7 +124,10 @@ class Trace:
             if len(values) != len(self):
                 raise ValueError(f"field {name!r} must have one value a packet, {len(self)}, got {len(values)}")
         both = {**self._fields, **fields}
-        return Trace(self._columns, self._hosts, self._data, self.sources, history=self.history, fields=both)
+        history, kept = self.history, self._kept_entropy
+        return Trace(
+            self._columns, self._hosts, self._data, self.sources, history=history, kept_entropy=kept, fields=both
+        )
 
     @property
     def packets(self) -> pd.DataFrame:

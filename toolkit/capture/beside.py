@@ -28,7 +28,7 @@ from toolkit.errors import CaptureWarning, ToolkitError
 from toolkit.trace import Trace
 
 SUFFIX = ".payload.parquet"
-_COMPRESSED = (".gz", ".zst", ".xz", ".bz2")
+COMPRESSED = (".gz", ".zst", ".xz", ".bz2")
 
 
 def table_path(capture: str | os.PathLike[str]) -> Path:
@@ -40,7 +40,7 @@ def table_path(capture: str | os.PathLike[str]) -> Path:
     ('obfs4.pcap.payload.parquet', 'obfs4.pcap.payload.parquet')
     """
     path = Path(capture)
-    name = path.stem if path.suffix.lower() in _COMPRESSED else path.name
+    name = path.stem if path.suffix.lower() in COMPRESSED else path.name
     return path.with_name(name + SUFFIX)
 
 

@@ -26,7 +26,7 @@ import pandas as pd
 
 from toolkit._files import atomically
 from toolkit._jit import Int, kernel
-from toolkit.capture.beside import payload_table, table_path, write_payload_table
+from toolkit.capture.beside import COMPRESSED, payload_table, table_path, write_payload_table
 from toolkit.capture.decode import LINK_TYPES
 from toolkit.capture.framing import CHUNK, LONGEST
 from toolkit.columns import NO_FRAME, Columns
@@ -122,6 +122,12 @@ def write_pieces(
         for source in trace.sources:
             if source.path and Path(source.path).exists() and target.samefile(source.path):
                 raise ValueError(f"{os.fspath(path)} is the capture that is read: give another `path`")
+    if table_path(target).exists():  # that of public.pcap is also that of public.pcap.gz
+        others = [target.with_name(f"{target.name}{end}") for end in COMPRESSED]
+        if there := [other.name for other in others if other.exists()]:
+            raise ValueError(f"{table_path(target).name} belongs to {there[0]}, too: give another `path`")
+    if target.suffix.lower() in COMPRESSED:
+        raise ValueError(f"captures are written uncompressed, got {os.fspath(path)!r}: compress the file afterwards")
     links = _link_types(trace)
     bounds = (int(trace.column("time").min()), int(trace.column("time").max())) if len(trace) else (0, 0)
     snap = _snap_length(trace)
