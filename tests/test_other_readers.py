@@ -18,6 +18,8 @@ from capturing import START
 from encapsulations import MADE
 
 import toolkit
+from toolkit.capture.dissection import Dissection
+from toolkit.capture.tshark import WiresharkError
 from toolkit.trace import Trace
 
 # dpkt
@@ -80,6 +82,8 @@ _TCP_FRAGMENT = "tshark tells no TCP length of a first fragment"
 _UDP_OFFLOAD = "IP and UDP length 0, left to the network card: tshark knows this of IP only, we take the frame for both"
 _IPV6_OFFLOAD = "IPv6 length 0, left to the network card: tshark knows this of IPv4 only, we take the frame for both"
 _TIME = "a fraction of more than a second: tshark takes it as negative"
+# IPv6 of Linux on BSD loopback, a netfilter log of the other byte order, pppd's direction
+NOT_FOR_TSHARK = {"netfilter log big", "null big 10", "null little 10", "ppp pppd in", "ppp pppd out"}
 TCP_FIELDS = ("tcp_seq", "tcp_ack", "tcp_flags", "payload_length")
 EXCEPTIONS: list[tuple[str, str, tuple[str, ...], list[int]]] = [
     ("badpackets.pcap", _FRAGMENT, ("payload_length",), list(range(1, 94))),
@@ -236,13 +240,66 @@ def test_tshark_reads_made_captures_alike(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["tunnels", "errors", "extensions", "fragments"])
-@pytest.mark.parametrize("link", ["ethernet 88a8 8100", "802.11 radiotap", "sll2", "ethernet pppoe", "frame relay"])
-def test_tshark_reads_them_alike_on_other_links(name: str, link: str, tmp_path: Path) -> None:
-    frames = [writer.Frame(writer.link(link, data[14:]), START + i) for i, data in enumerate(MADE[name])]
+def test_tshark_reads_them_alike_on_every_link(name: str, tmp_path: Path) -> None:
+    """An interface for each way to carry IP, in one file."""
+    made = []
+    for interface, link in enumerate(writer.LINKS):
+        packets = [data[14:] for data in MADE[name] if data[14] >> 4 in writer.versions(link)]
+        made += [writer.Frame(writer.link(link, data), START, interface=interface) for data in packets]
     path = tmp_path / name
-    path.write_bytes(writer.pcap(frames, resolution="ns", linktype=writer.LINKS[link][0]))
-    assert unexpected(path) == {}
-    assert len(toolkit.read(path)) == len(frames)
+    path.write_bytes(writer.pcapng(made, linktypes=[number for number, _ in writer.LINKS.values()], tsresol=[9]))
+    trace, rows = toolkit.read(path), by_tshark(path)
+    assert len(trace) == len(made) > 4 * len(writer.LINKS)
+    found: dict[str, set[str]] = {}
+    for (frame, column), _ in differences(trace, rows).items():
+        found.setdefault(column, set()).add(list(writer.LINKS)[made[frame - 1].interface])
+    assert found.pop("row") == NOT_FOR_TSHARK
+    assert found.pop("frame_captured") == found.pop("frame_length") == {"ppp direction"}  # it leaves out that byte
+    if name == "fragments":  # see `EXCEPTIONS`
+        assert found.pop("payload_length") | NOT_FOR_TSHARK == set(writer.LINKS)
+    assert found == {}
+
+
+def test_fields_of_other_frames_are_refused() -> None:
+    trace = toolkit.read(toolkit.example("https").path)
+    number = trace.column("number")
+    same = Dissection(None, number, trace.column("frame_captured").copy(), {})
+    assert len(same.narrow(trace)) == len(trace)
+    same.captured[6] += 1
+    with pytest.raises(WiresharkError, match=f"frame {number[6]} has .* bytes here and .* for tshark"):
+        same.narrow(trace)
+
+
+@pytest.mark.parametrize("link", ["ppp direction", "ethernet fcs", "802.11 radiotap"])
+def test_fields_on_links_of_which_tshark_counts_less(link: str, tmp_path: Path) -> None:
+    by_tshark(toolkit.example("https").path)  # or skip
+    frames = [writer.Frame(writer.link(link, data[14:]), START) for data in MADE["extensions"]]
+    path = tmp_path / "some.pcap"
+    path.write_bytes(writer.pcap(frames, linktype=writer.LINKS[link][0]))
+    trace = toolkit.read(path, fields="ipv6.hlim")
+    assert trace.packets["ipv6.hlim"].astype(int).tolist() == trace.packets["ttl"].tolist()
+
+
+@pytest.mark.parametrize("byteorder", ["little", "big"])
+@pytest.mark.parametrize("kind", list(writer.event_blocks()))
+def test_tshark_gives_the_same_frame_numbers(kind: str, byteorder: Any, tmp_path: Path) -> None:
+    """Also behind blocks that it numbers like packets."""
+    path = tmp_path / "events.pcapng"
+    frames = [writer.Frame(data, START + i) for i, data in enumerate(MADE["fragments"])]
+    event = writer.event_blocks(byteorder)[kind]
+    start = writer.section_header(byteorder) + writer.interface(1, byteorder, tsresol=9)
+    packets = [writer.enhanced_packet(frame, byteorder, tsresol=9) for frame in frames]
+    path.write_bytes(start + event + event.join(packets[:6]) + event * 2 + b"".join(packets[6:]))
+    trace = toolkit.read(path)
+    rows = by_tshark(path)
+    assert trace.column("number").tolist() == [2, 4, 6, 8, 10, 12, *range(15, 15 + len(packets) - 6)]
+    assert trace.source.frames == trace.column("number")[-1] == len(rows)
+    assert trace.source.non_ip == 8
+    found = {column for _, column in differences(trace, [row for row in rows if row["frame.len"][0]])}
+    assert found == {"payload_length"}  # of fragments, see `EXCEPTIONS`
+    ttl = toolkit.read(path, fields="ip.ttl", display_filter="ip")
+    assert ttl.packets["ip.ttl"].astype(int).tolist() == ttl.packets["ttl"].tolist()
+    assert len(ttl) > 3
 
 
 def test_exceptions_are_needed() -> None:

@@ -298,6 +298,18 @@ def _token_ring(packet: bytes, *, route: bytes = b"") -> bytes:
     return b"\x10\x40" + MACS[:6] + source + route + _llc(packet)
 
 
+def _nsh(packet: bytes, *, ethernet: bool = False) -> bytes:
+    """EtherType and service header: 4 bytes of base, 4 of path, 16 of context; what is inside."""
+    kind = 3 if ethernet else {4: 1, 6: 2}[packet[0] >> 4]
+    inside = MACS + _ethertype(packet) if ethernet else packet
+    return bytes.fromhex("894f 0fc6 01") + bytes([kind]) + bytes.fromhex("000001ff") + bytes(16) + inside
+
+
+def _ipnet(packet: bytes) -> bytes:
+    """Solaris: version, address family, direction, length, interface and its group, zones."""
+    return struct.pack(">BBHIIIII", 1, {4: 2, 6: 26}[packet[0] >> 4], 0, len(packet), 2, 0, 0, 0) + packet
+
+
 def _nlpid(packet: bytes) -> bytes:
     """Frame relay: address, control, the network layer in one byte."""
     return bytes.fromhex("184103") + {4: b"\xcc", 6: b"\x8e"}[packet[0] >> 4] + packet
@@ -337,12 +349,22 @@ LINKS: dict[str, tuple[int, Wrapper]] = {
         bind(_ethernet, inside=bind(_inside, before="22f3 0040 0001 0002 00000001", addresses=True)),
     ),
     "ethernet llc": (1, bind(_ethernet, inside=_llc_ip)),
+    "ethernet macsec": (1, bind(_ethernet, inside=bind(_inside, before="88e5 0000 00000001"))),
+    "ethernet macsec sci": (1, bind(_ethernet, inside=bind(_inside, before="88e5 2200 00000001 02000000000a0001"))),
+    "ethernet arista 64": (1, bind(_ethernet, inside=bind(_inside, before="d28b 0001 0010 5ceeed57 384f59c8"))),
+    "ethernet arista 48": (1, bind(_ethernet, inside=bind(_inside, before="d28b 0001 0120 ed57 384f59c8"))),
+    "ethernet nsh": (1, bind(_ethernet, inside=_nsh)),
+    "ethernet nsh ethernet": (1, bind(_ethernet, inside=bind(_nsh, ethernet=True))),
     "token ring": (6, _token_ring),
     "token ring routed": (6, bind(_token_ring, route=bytes.fromhex("0230"))),
     "fddi": (10, lambda packet: b"\x50" + MACS + _llc(packet)),
     "atm": (100, _llc),
     "frame relay": (107, _nlpid),
     "frame relay snap": (107, lambda packet: bytes.fromhex("184103 0080 000000") + _ethertype(packet)),
+    "frame relay cisco": (107, lambda packet: bytes.fromhex("48e1") + _ethertype(packet)),
+    "frame relay cisco long": (107, lambda packet: bytes.fromhex("80ea9d") + _ethertype(packet)),
+    "solaris ipnet": (226, _ipnet),
+    "ip over infiniband": (242, lambda packet: bytes(40) + _ethertype(packet)[:2] + bytes(2) + packet),
     "openbsd ipsec": (109, bind(_family, form="<I", four=2, six=24, rest=8)),
     "openbsd pflog": (117, _pflog),
     "ip over 1394": (138, lambda packet: bytes(16) + _ethertype(packet)),
@@ -545,6 +567,20 @@ def simple_packet(frame: Frame, byteorder: ByteOrder = "little", *, snaplen: int
 def unknown_block(byteorder: ByteOrder = "little", body: bytes = b"what is this?", kind: int = 0x80001234) -> bytes:
     """Block to be skipped: by default of a type that is left to private use."""
     return block(kind, body, byteorder)
+
+
+def event_blocks(byteorder: ByteOrder = "little") -> dict[str, bytes]:
+    """Give blocks without a packet that Wireshark numbers like packets, by what they are."""
+    event = _pack(byteorder, "HQQIH", 1, 0, 7, 30, 4)  # processor, time, thread, length, type
+    second = _filled(event + _pack(byteorder, "I", 1) + bytes(8))  # and the number of values
+    return {
+        "systemd journal": block(9, _filled(b"__REALTIME_TIMESTAMP=1700000000000000\nMESSAGE=hello\n"), byteorder),
+        "custom": block(0xBAD, _pack(byteorder, "I", 32_473) + b"ours", byteorder),  # the number of examples, RFC 5612
+        "custom, not to be copied": block(0x40000BAD, _pack(byteorder, "I", 32_473) + b"ours", byteorder),
+        "sysdig": block(0x204, _filled(event + bytes(8)), byteorder),
+        "sysdig 2": block(0x216, second, byteorder),
+        "sysdig 2, large": block(0x221, second, byteorder),
+    }
 
 
 def name_resolution_block(byteorder: ByteOrder = "little", address: str = "192.0.2.1", name: str = "a.test") -> bytes:

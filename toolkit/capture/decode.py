@@ -1,7 +1,7 @@
 """From frames to packets: link layer, IP, TCP or UDP, the start of a TLS record.
 
 Sources: link types https://www.tcpdump.org/linktypes.html; IPv4 RFC 791, IPv6 RFC 8200, TCP RFC 9293, UDP RFC 768,
-802.1Q, 802.11, MPLS RFC 3032, PPPoE RFC 2516, PPP RFC 1661 and 1662, TLS RFC 8446.
+802.1Q, 802.1AE, 802.11, MPLS RFC 3032, NSH RFC 8300, PPPoE RFC 2516, PPP RFC 1661 and 1662, TLS RFC 8446.
 
 The rules, in one place:
 
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from toolkit._jit import Int, kernel
-from toolkit.capture.framing import Frames
+from toolkit.capture.framing import NO_LINK, Frames
 from toolkit.columns import (
     FIRST_FRAGMENT,
     LATER_FRAGMENT,
@@ -42,8 +42,8 @@ LINK_TYPES = {
     50: "PPP (HDLC)", 51: "PPPoE", 100: "ATM (RFC 2684)", 101: "raw IP", 104: "Cisco HDLC", 105: "802.11",
     107: "frame relay", 108: "OpenBSD loopback", 109: "OpenBSD IPsec", 113: "Linux cooked (SLL)", 117: "OpenBSD pflog",
     119: "802.11 (Prism)", 127: "802.11 (radiotap)", 138: "IP over 1394", 163: "802.11 (AVS)", 166: "PPP (pppd)",
-    PPI: "PPI", 204: "PPP with direction", 228: "raw IPv4", 229: "raw IPv6", 239: "Linux netfilter log",
-    276: "Linux cooked (SLL2)",
+    PPI: "PPI", 204: "PPP with direction", 226: "Solaris IPNET", 228: "raw IPv4", 229: "raw IPv6",
+    239: "Linux netfilter log", 242: "IP over InfiniBand", 276: "Linux cooked (SLL2)",
 }  # fmt: skip
 """The link types that can be decoded, by their number in the file."""
 
@@ -105,6 +105,25 @@ def _behind(data: Bytes, kind: Int, position: Int, end: Int) -> Int:
             if position + 2 > end:
                 return -1
             position += 18 + ((_short(data, position) >> 6) & 0x1F) * 4
+        elif kind == 0x88E5:  # MACsec (802.1AE), if nothing is encrypted; an identifier if a bit says so
+            if position >= end or data[position] & 0x0C:
+                return -1
+            position += 14 if data[position] & 0x20 else 6
+        elif kind == 0xD28B:  # a time stamp of Arista's switches, of 8 or 6 bytes
+            if position + 4 > end or _short(data, position) != 1:
+                return -1
+            short = _short(data, position + 2) & 0xFF == 0x20
+            position += 10 if short else 12
+        elif kind == 0x894F:  # NSH: the length of its header in units of 4 bytes, and the number of what follows
+            if position + 8 > end:
+                return -1
+            inside, size = data[position + 3], (_short(data, position) & 0x3F) * 4
+            position += size
+            if inside == 1 or inside == 2:
+                return position
+            if inside != 3 or size < 8:
+                return -1
+            position += 12  # the addresses of the frame inside
         elif kind == 0x8847 or kind == 0x8848:
             return _from_mpls(data, position, end)
         elif kind == 0x8864:
@@ -191,13 +210,19 @@ def _from_token_ring(data: Bytes, position: Int, end: Int) -> Int:
 
 @kernel
 def _from_frame_relay(data: Bytes, position: Int, end: Int) -> Int:
-    """Find IP behind frame relay (RFC 2427): two bytes of address, a control byte, and which protocol it is."""
-    if position + 4 > end or data[position + 2] != 3:
+    """Find IP behind frame relay: an address, then (RFC 2427) control byte and protocol, or (Cisco) an EtherType."""
+    position += 1
+    while position < end and not data[position] & 1:  # a bit says where the address ends
+        position += 1
+    position += 1
+    if position + 2 > end:
         return -1
-    if data[position + 3] == 0xCC or data[position + 3] == 0x8E:
-        return position + 4
-    if position + 10 <= end and data[position + 3] == 0 and data[position + 4] == 0x80:
-        return _from_ethertype(data, position + 8, end)
+    if data[position] != 3:
+        return _from_ethertype(data, position, end)
+    if data[position + 1] == 0xCC or data[position + 1] == 0x8E:
+        return position + 2
+    if position + 8 <= end and data[position + 1] == 0 and data[position + 2] == 0x80:
+        return _from_ethertype(data, position + 6, end)
     return -1
 
 
@@ -270,6 +295,8 @@ def _from_ppp(data: Bytes, position: Int, end: Int) -> Int:
 @kernel
 def _network(data: Bytes, position: Int, end: Int, link: Int) -> Int:
     """Find the IP header of a frame: where it starts, -1 if it has none, -2 for an unknown link type."""
+    if link == NO_LINK:
+        return -1
     if link == PPI:  # a header of its own length, then another link type (little-endian both)
         if position + 8 > end:
             return -1
@@ -335,6 +362,10 @@ def _network(data: Bytes, position: Int, end: Int, link: Int) -> Int:
         return _by_version(data, position + ((np.int64(data[position]) + 3) & ~3), end) if position < end else -1
     if link == 138:  # IP over IEEE 1394
         return _from_ethertype(data, position + 16, end)
+    if link == 226:  # Solaris: a header with the zones
+        return _by_version(data, position + 24, end)
+    if link == 242:  # IP over InfiniBand: addresses, EtherType, two bytes that are 0 (RFC 4391)
+        return _behind(data, _short(data, position + 40), position + 44, end) if position + 44 <= end else -1
     if link == 204:  # PPP behind a byte for the direction
         return _from_ppp(data, position + 1, end)
     if link == 239:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import union_categoricals
 
-from toolkit.capture.tshark import BETWEEN, FilterError, find_tshark, plain_file, read_fields
+from toolkit.capture.tshark import BETWEEN, FilterError, WiresharkError, find_tshark, plain_file, read_fields
 from toolkit.columns import Columns
 from toolkit.errors import CaptureWarning
 from toolkit.trace import Trace
@@ -27,16 +27,25 @@ class Dissection:
         The filter, or None.
     number
         Numbers of the frames that it keeps, ascending.
+    captured
+        How many bytes the file has of each.
     fields
         The values of each field, one a frame, missing where the frame does not have it.
     """
 
     display_filter: str | None
     number: npt.NDArray[np.uint32]
+    captured: npt.NDArray[np.int32]
     fields: dict[str, pd.Categorical]
 
     def narrow(self, trace: Trace) -> Trace:
-        """Keep the packets of a whole capture whose frames were found, with the fields as columns."""
+        """Keep the packets of a whole capture whose frames were found, with the fields as columns.
+
+        Raises
+        ------
+        WiresharkError
+            If a frame is not the one that tshark gives this number.
+        """
         number = trace.column("number")
         if self.display_filter is not None:
             trace = trace.keep(np.isin(number, self.number), f"display_filter={self.display_filter!r}")
@@ -45,6 +54,15 @@ class Dissection:
         places = np.searchsorted(self.number, number)
         known = self.number[np.minimum(places, len(self.number) - 1)] == number if len(self.number) else places < 0
         rows = np.where(known, places, -1)
+        # tshark does not count the byte with the direction that is before PPP
+        ours = trace.column("frame_captured")[known] - (trace.column("link_type")[known] == 204)
+        theirs = self.captured[places[known]]
+        if (wrong := np.flatnonzero(ours != theirs)).size:
+            i = wrong[0]
+            raise WiresharkError(
+                f"{trace.source.path}: frame {number[known][i]} has {ours[i]} bytes here and {theirs[i]} for tshark: "
+                "they number the frames differently, so what tshark says of them cannot be told of our packets"
+            )
         return trace.with_fields({name: values.take(rows, allow_fill=True) for name, values in self.fields.items()})
 
 
@@ -83,18 +101,22 @@ def dissect(
     if display_filter is not None and not display_filter.strip():
         raise FilterError(f"`display_filter` must be a filter such as 'tcp.port == 443', got {display_filter!r}")
     tshark = find_tshark()
-    numbers = [np.empty(0, np.uint32)]
+    numbers, captured = [np.empty(0, np.uint32)], [np.empty(0, np.int32)]
     values: dict[str, list[pd.Categorical]] = {name: [pd.Categorical([])] for name in fields}
     ignored: list[CaptureWarning] = []  # whoever reads the columns warns of a cut file
     with plain_file(path, max_decompressed) as plain:
-        for chunk in read_fields(tshark, plain, ("frame.number", *fields), ignored, display_filter=display_filter):
+        for chunk in read_fields(
+            tshark, plain, ("frame.number", "frame.cap_len", *fields), ignored, display_filter=display_filter
+        ):
             numbers.append(chunk.iloc[:, 0].to_numpy().astype(np.uint32))
+            # none of what is numbered like a packet and is none
+            captured.append(chunk.iloc[:, 1].mask(chunk.iloc[:, 1] == "", "-1").to_numpy().astype(np.int32))
             for name in fields:
                 codes, unique = pd.factorize(chunk[name].mask(chunk[name] == ""))
                 texts = [text.replace(BETWEEN, ",") for text in unique]
                 values[name].append(pd.Categorical.from_codes(*_merged(codes, texts)))
     found = {name: union_categoricals(parts) for name, parts in values.items()}
-    return Dissection(display_filter, np.concatenate(numbers), found)
+    return Dissection(display_filter, np.concatenate(numbers), np.concatenate(captured), found)
 
 
 def _merged(codes: npt.NDArray[np.intp], texts: list[str]) -> tuple[npt.NDArray[np.intp], pd.Index]:

@@ -37,7 +37,7 @@ class Frames(NamedTuple):
     captured: npt.NDArray[np.int32]  # bytes in the file
     length: npt.NDArray[np.int32]  # bytes on the wire
     time: npt.NDArray[np.int64]  # ns since 1970
-    link: npt.NDArray[np.int32]  # link type
+    link: npt.NDArray[np.int32]  # link type, `NO_LINK` for a block without a packet
 
     @classmethod
     def empty(cls) -> Frames:
@@ -90,6 +90,10 @@ class Framing:
 
 _PCAP_MAGICS = {0xA1B2C3D4: (1_000, 16, "µs"), 0xA1B23C4D: (1, 16, "ns"), 0xA1B2CD34: (1_000, 24, "µs, modified")}
 _SECTION_BLOCK = 0x0A0D0D0A
+_EVENT_BLOCKS = (9, 0x0BAD, 0x4000_0BAD, 0x204, 0x216, 0x221)
+"""Blocks that Wireshark numbers like packets, though they hold none: systemd journal, custom, sysdig."""
+NO_LINK = -1
+"""Link type of what has a frame number and is no packet."""
 _BYTE_ORDER = 0x1A2B3C4D
 
 
@@ -482,13 +486,18 @@ def _hop_pcapng(
                 return count, position, TOO_LONG, untimed, fetched
             frames.time[count] = 0
             untimed += 1
+        elif kind in _EVENT_BLOCKS:
+            number = -1
+            body = position
+            captured = wire = 0
+            frames.time[count] = 0
         else:
             position += length
             continue
         frames.offset[count] = body
         frames.captured[count] = captured
         frames.length[count] = max(captured, min(wire, 0x7FFFFFFF))
-        frames.link[count] = interfaces.link[number]
+        frames.link[count] = interfaces.link[number] if number >= 0 else NO_LINK
         position += length
         count += 1
     return count, position, FULL, untimed, fetched

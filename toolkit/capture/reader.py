@@ -26,7 +26,7 @@ from toolkit.capture.decode import (
     enter_hosts,
 )
 from toolkit.capture.dissection import dissect, field_names
-from toolkit.capture.framing import CHUNK, Frames, Framing, read_frames
+from toolkit.capture.framing import CHUNK, NO_LINK, Frames, Framing, read_frames
 from toolkit.capture.sources import RawCapture, open_capture
 from toolkit.capture.wireshark import read_by_tshark, read_columns
 from toolkit.columns import Columns
@@ -184,6 +184,8 @@ def _trace_of(capture: RawCapture, strict: bool, progress: Progress | None) -> T
     for window, frames, count in read_frames(capture.path, data, framing):
         before = framing.frames - count
         for link, first, number in _kinds(frames.link[:count]):
+            if link == NO_LINK:
+                continue
             links[link] = links.get(link, 0) + number
             if link not in LINK_TYPES:
                 unknown.note(f"link type {link}", before + first + 1, number)

@@ -3,8 +3,9 @@
 A new frame starts as zeros. This walks to the IP header as `toolkit.capture.decode` does, and puts in what leads there:
 
 - EtherTypes, protocol numbers and address families; LLC, of which the organisation is 0; the place of each VLAN tag;
-  MPLS labels, each of them 16, the first free one, and which is the last.
-- Lengths of headers and of what they hold; for token ring and TRILL, whether there is a route, and options.
+  MPLS labels and the circuit of frame relay, each of them 16, the first free one, and which label is the last.
+- Lengths of headers and of what they hold; for token ring and TRILL, whether there is a route, and options; for MACsec,
+  whether there is an identifier; the kind and size of a time stamp, without it.
 - IEEE 802.11: that it is of data, its direction, whether there is quality of service, and several frames in one.
 - Radiotap says its length, and flags only if they say that the header behind it is padded. Prism, AVS and PPI say their
   type and length.
@@ -85,6 +86,28 @@ def _behind(data: Bytes, out: Bytes, kind: Int, position: Int, end: Int) -> Int:
             _keep_bits(data, out, position, 0x07, end)  # how many options
             _keep_bits(data, out, position + 1, 0xC0, end)
             position += 18 + ((_short(data, position) >> 6) & 0x1F) * 4
+        elif kind == 0x88E5:
+            if position >= end:
+                return -1
+            _keep_bits(data, out, position, 0x20, end)  # whether there is an identifier
+            position += 14 if data[position] & 0x20 else 6
+        elif kind == 0xD28B:
+            if position + 4 > end:
+                return -1
+            _keep(data, out, position, 4, end)  # what it is, and of which size
+            short = _short(data, position + 2) & 0xFF == 0x20
+            position += 10 if short else 12
+        elif kind == 0x894F:
+            if position + 8 > end:
+                return -1
+            _keep_bits(data, out, position + 1, 0x3F, end)  # the length
+            _keep_bits(data, out, position + 2, 0x0F, end)  # of which kind it is
+            _keep(data, out, position + 3, 1, end)  # what follows
+            inside = data[position + 3]
+            position += (_short(data, position) & 0x3F) * 4
+            if inside != 3:
+                return position
+            position += 12
         elif kind == 0x8847 or kind == 0x8848:
             return _from_mpls(data, out, position, end)
         elif kind == 0x8864:
@@ -197,13 +220,22 @@ def _from_token_ring(data: Bytes, out: Bytes, position: Int, end: Int) -> Int:
 def _from_frame_relay(data: Bytes, out: Bytes, position: Int, end: Int) -> Int:
     if position + 4 > end:
         return -1
+    if position < end:
+        out[position] = 4 | (data[position] & 1)
+    position += 1
+    while position < end and not data[position] & 1:
+        position += 1
     _keep_bits(data, out, position, 1, end)  # where the address ends
-    _keep_bits(data, out, position + 1, 1, end)
-    _keep(data, out, position + 2, 2, end)
-    if data[position + 3] != 0:
-        return position + 4
-    _keep(data, out, position + 4, 1, end)
-    return _from_ethertype(data, out, position + 8, end)
+    position += 1
+    if position + 2 > end:
+        return -1
+    if data[position] != 3:
+        return _from_ethertype(data, out, position, end)
+    _keep(data, out, position, 2, end)
+    if data[position + 1] != 0:
+        return position + 2
+    _keep(data, out, position + 2, 1, end)
+    return _from_ethertype(data, out, position + 6, end)
 
 
 @kernel
@@ -296,6 +328,15 @@ def _network(data: Bytes, out: Bytes, position: Int, end: Int, link: Int) -> Int
         return position + ((np.int64(data[position]) + 3) & ~3) if position < end else -1
     if link == 138:
         return _from_ethertype(data, out, position + 16, end)
+    if link == 226:
+        _keep(data, out, position, 2, end)  # version, address family
+        _keep(data, out, position + 4, 4, end)  # the length
+        return position + 24
+    if link == 242:
+        if position + 44 > end:
+            return -1
+        _keep(data, out, position + 40, 2, end)
+        return _behind(data, out, _short(data, position + 40), position + 44, end)
     if link == 239:
         return _from_nflog(data, out, position, end)
     return -1
