@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import subprocess
 import warnings
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,13 +10,13 @@ from typing import Any
 import dpkt
 import pytest
 import writer
+from agreement import FRAGMENT, NO_ROW, OVERFLOW, Agreement, by_tshark, captures, differences
 from capturing import START
 from encapsulations import MADE
 
 import toolkit
 from toolkit.capture.dissection import Dissection
 from toolkit.capture.tshark import WiresharkError
-from toolkit.trace import Trace
 
 # dpkt
 
@@ -58,19 +54,6 @@ def test_dpkt_reads_the_samples_alike(name: str) -> None:
 
 
 # tshark
-
-FIELDS = [
-    *("frame.number", "frame.time_epoch", "frame.protocols", "frame.len", "frame.cap_len"),
-    *("ip.src", "ip.dst", "ip.proto", "ip.len", "ip.ttl", "ip.id"),
-    *("ipv6.src", "ipv6.dst", "ipv6.plen", "ipv6.hlim"),
-    *("tcp.srcport", "tcp.dstport", "tcp.seq_raw", "tcp.ack_raw", "tcp.flags", "tcp.len"),
-    *("udp.srcport", "udp.dstport", "udp.length"),
-]
-SETTINGS = [
-    *("tcp.desegment_tcp_streams:FALSE", "tcp.check_checksum:FALSE", "tcp.analyze_sequence_numbers:FALSE"),
-    *("ip.defragment:FALSE", "ipv6.defragment:FALSE"),
-]
-PROTOCOL = {"tcp": 6, "udp": 17}
 
 # Where we differ on purpose: capture, what, in which frames.
 _FRAGMENT = "`udp.length` is of the whole datagram, our payload length of what the first fragment has of it"
@@ -113,93 +96,6 @@ EXCEPTIONS: list[tuple[str, str, tuple[str, ...], list[int]]] = [
     ("lengths", _IPV6_OFFLOAD, ("ip_length", "src_port", "dst_port", *TCP_FIELDS), [11]),
 ]
 CUT = {"fuzz-2021-10-13.pcap"}  # its first record claims 524,501 bytes
-
-
-def by_tshark(path: Path) -> list[dict[str, list[str]]]:
-    """Fields of each frame; a field has several values where a frame has several such headers, the outermost first."""
-    program = shutil.which("tshark")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("tshark is not installed")
-        pytest.skip("tshark is not installed")
-    command = [program, "-n", "-r", str(path), "-T", "fields", "-E", "occurrence=a", "-E", "aggregator=,"]
-    command += [word for setting in SETTINGS for word in ("-o", setting)]
-    command += [word for field in FIELDS for word in ("-e", field)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 or "cut short in the middle of a packet" in done.stderr, done.stderr
-    rows = [line.split("\t") for line in done.stdout.splitlines()]
-    return [dict(zip(FIELDS, [value.split(",") for value in row], strict=True)) for row in rows]
-
-
-def outermost(row: dict[str, list[str]]) -> tuple[str, str]:
-    """Name of the outermost IP layer ("" if there is none), and of the layer that it carries."""
-    layers = [layer for layer in row["frame.protocols"][0].split(":") if not layer.startswith("ipv6.")]
-    for i, layer in enumerate(layers):
-        # an IPv6 packet behind the EtherType of IPv4 is shown as both
-        if layer == "ipv6" or (layer == "ip" and row["ip.src"][0]):
-            inside = [name for name in layers[i + 1 :] if not (layer == "ipv6" and name == "ah")]
-            return layer, inside[0] if inside else ""
-        if layer == "ip" and "ipv6" not in layers:
-            return layer, ""
-    if row["ip.src"][0] and "ip" not in layers:  # tshark 4.4 does not list it behind MPLS, but shows its fields
-        return "ip", next((layer for layer in layers if layer in PROTOCOL), "")
-    return "", ""
-
-
-def as_columns(row: dict[str, list[str]]) -> dict[str, Any]:
-    """Translate what tshark says of a frame with IP; what it does not say is None."""
-
-    def number(field: str, more: int = 0) -> int | None:
-        text = row[field][0]
-        return int(text, 0) + more if text else None
-
-    ip, inside = outermost(row)
-    stamp = re.fullmatch(r"(-?\d+)\.(\d{9})", row["frame.time_epoch"][0])
-    said: dict[str, Any] = {
-        # none for a simple packet; a text for one with more nanoseconds than a second has (from tshark 4.4 on)
-        "time": int(stamp[1]) * 10**9 + int(stamp[2]) if stamp else 0 if not row["frame.time_epoch"][0] else None,
-        "src": row[f"{ip}.src"][0],
-        "dst": row[f"{ip}.dst"][0],
-        "frame_length": number("frame.len"),
-        "frame_captured": number("frame.cap_len"),
-    }
-    if ip == "ip":
-        said |= {"protocol": number("ip.proto"), "ip_length": number("ip.len"), "ttl": number("ip.ttl")}
-        said["ip_id"] = number("ip.id")
-    else:
-        said |= {"ip_length": number("ipv6.plen", 40), "ttl": number("ipv6.hlim")}
-    if inside in PROTOCOL:
-        said["protocol"] = PROTOCOL[inside]
-        said |= {"src_port": number(f"{inside}.srcport"), "dst_port": number(f"{inside}.dstport")}
-    if inside == "tcp":
-        said |= {"tcp_seq": number("tcp.seq_raw"), "tcp_ack": number("tcp.ack_raw"), "tcp_flags": number("tcp.flags")}
-        said["payload_length"] = number("tcp.len")
-    elif inside == "udp":
-        said["payload_length"] = number("udp.length", -8)
-    else:  # a later fragment, or another protocol
-        said |= {"src_port": 0, "dst_port": 0, "payload_length": 0}
-    return said
-
-
-def differences(trace: Trace, rows: list[dict[str, list[str]]]) -> dict[tuple[int, str], Any]:
-    """Frame and column of all that differs, with both values."""
-    ours = dict(zip(trace.column("number").tolist(), zip(*trace.columns, strict=True), strict=True))
-    found: dict[tuple[int, str], Any] = {}
-    for row in rows:
-        frame = int(row["frame.number"][0])
-        has_ip = outermost(row)[0] != ""
-        if (frame in ours) != has_ip:
-            found[frame, "row"] = frame in ours, has_ip
-        if frame not in ours or not has_ip:
-            continue
-        mine: dict[str, Any] = dict(zip(trace.columns._fields, ours.pop(frame), strict=True))
-        mine["src"], mine["dst"] = trace.hosts[mine["src"]], trace.hosts[mine["dst"]]
-        for name, value in as_columns(row).items():
-            if mine[name] != value:
-                found[frame, name] = mine[name], value
-    for frame in ours:
-        found[frame, "row"] = True, False
-    return found
 
 
 def unexpected(path: Path) -> dict[tuple[int, str], Any]:
@@ -300,6 +196,37 @@ def test_tshark_gives_the_same_frame_numbers(kind: str, byteorder: Any, tmp_path
     ttl = toolkit.read(path, fields="ip.ttl", display_filter="ip")
     assert ttl.packets["ip.ttl"].astype(int).tolist() == ttl.packets["ttl"].tolist()
     assert len(ttl) > 3
+
+
+@pytest.mark.shared
+def test_what_differs_in_the_shared_captures_has_a_reason(shared: Path) -> None:
+    """Told by the packet itself, as `EXCEPTIONS` says it of each frame."""
+    agreement = Agreement()
+    paths = list(captures([shared / "captures"]))
+    for path in paths:
+        agreement.compare(path)
+    assert agreement.open == agreement.refused == []
+    assert agreement.captures == len(paths) > 40
+    assert agreement.reasons[FRAGMENT] == 93 + 7  # see `EXCEPTIONS`
+    assert agreement.reasons[OVERFLOW] == 1
+    assert agreement.reasons[NO_ROW] == 6 + 2
+
+
+def test_the_report_finds_what_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = toolkit.example("https").path
+    agreement = Agreement()
+    agreement.compare(path)
+    assert agreement.open == []
+    rows = by_tshark(path)
+    rows[3]["ip.ttl"], rows[5]["frame.protocols"] = ["77"], ["eth:arp"]
+    rows[7]["frame.time_epoch"] = ["1700000000.000000001"]
+    monkeypatch.setattr("agreement.by_tshark", lambda _: rows)
+    agreement.compare(path)
+    assert agreement.captures == 2
+    ends = [said.removeprefix(f"{path}: frame ") for said in agreement.open]
+    assert [end.split(":")[0] for end in ends] == ["4, ttl", "6, row", "8, time"]
+    assert ends[1] == "6, row: True here, False by tshark"
+    assert "3 values without a known reason" in str(agreement)
 
 
 def test_exceptions_are_needed() -> None:
