@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 FUZZ_SECONDS ?= 14400
 
-.PHONY: help demo test bench fuzz lab fix samples clean
+.PHONY: help demo test bench fuzz agreement lab fix samples clean
 
 help:
 	@echo "make demo     install, and go the whole way on a packaged capture"
@@ -15,6 +15,7 @@ help:
 	@echo "make lab      open the notebooks in JupyterLab"
 	@echo "make bench    measure speed and memory against other tools (minutes, on a quiet machine)"
 	@echo "make fuzz     look for captures that break the reader, FUZZ_SECONDS long (4 hours); fuzz-output keeps what is found"
+	@echo "make agreement CAPTURES=folder   compare the reader with tshark on captures of your own"
 	@echo "make fix      format, and repair what the linter can"
 	@echo "make samples  cut the packaged captures again from the folder TOOLKIT_SHARED"
 	@echo "make clean    remove .venv and all caches"
@@ -35,6 +36,9 @@ bench: $(VENV)/.installed-dev
 
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python tests/fuzz.py --seconds $(FUZZ_SECONDS) --seed 0 --keep fuzz-output
+
+agreement: $(VENV)/.installed-dev
+	$(BIN)/python tests/agreement.py $(CAPTURES)
 
 lab: $(VENV)/.installed-notebooks
 	$(BIN)/jupyter lab notebooks/01-explore.ipynb

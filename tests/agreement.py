@@ -23,7 +23,6 @@ from typing import Any
 from wiresharking import tshark
 
 import toolkit
-from toolkit.capture.decode import LINK_TYPES
 from toolkit.columns import FIRST_FRAGMENT, LENGTH_FROM_FRAME, MALFORMED, TRUNCATED
 from toolkit.trace import Trace
 
@@ -136,6 +135,7 @@ TOO_LATE = "a time after the year 2262: more nanoseconds than 64 bits hold"
 SHORTER = "a frame of fewer bytes than the file has of it: we take what is there"
 UNKNOWN = "a link type that the native reader does not know"
 NO_ROW = "an IP header that is cut or contradicts itself: no row"
+CUT_OPTIONS = "cut within the options of IPv4: tshark gives no destination, which a source route may change"
 FRAGMENT = "a first fragment: tshark gives the UDP length of the whole datagram, no TCP length"
 OFFLOAD = "IPv6 length 0 (offload, jumbogram): we take the frame's, tshark only for IPv4"
 CONTRADICTION = "lengths that contradict each other, or a cut header: tshark stops early, or takes the length as it is"
@@ -152,13 +152,15 @@ def reason(column: str, values: tuple[Any, Any], marks: int, row: dict[str, list
         return OVERFLOW
     if column == "frame_length" and theirs < int(row["frame.cap_len"][0]) == ours:
         return SHORTER
-    if column == "row" and theirs and unknown:
-        return UNKNOWN
     if column == "row" and theirs:
         version, size = row["ip.version"][0] or "4", int(row["ip.hdr_len"][0] or 20)
-        addresses = row["ip.src"][0] or row["ipv6.src"][0]
+        addresses = row["ip.dst"][0] or row["ipv6.dst"][0]
         total = int(row["ip.len"][0] or 0) or size  # 0: left to the network card
-        return NO_ROW if version not in ("4", "6") or size < 20 or total < size or not addresses else ""
+        if version not in ("4", "6") or size < 20 or total < size or not addresses:
+            return NO_ROW
+        return UNKNOWN if unknown else ""
+    if column == "dst" and not theirs and marks & TRUNCATED:
+        return CUT_OPTIONS
     if column in ("ip_length", *TRANSPORT) and marks & LENGTH_FROM_FRAME:
         return OFFLOAD
     if column == "payload_length" and marks & FIRST_FRAGMENT:
@@ -202,10 +204,11 @@ class Agreement:
         self.frames += trace.source.frames
         self.packets += len(trace)
         marks = dict(zip(trace.column("number").tolist(), trace.column("marks").tolist(), strict=True))
-        unknown = bool(set(trace.source.link_types) - set(LINK_TYPES))
+        unknown = trace.source.unknown_link  # how many are left
         found: set[tuple[int, str]] = set()
         for (frame, column), values in differences(trace, rows).items():
-            why = reason(column, values, marks.get(frame, 0), rows[frame - 1], unknown)
+            why = reason(column, values, marks.get(frame, 0), rows[frame - 1], unknown > 0)
+            unknown -= why == UNKNOWN
             found.add((frame, why))
             if not why:
                 self.open.append(f"{path}: frame {frame}, {column}: {values[0]} here, {values[1]} by tshark")

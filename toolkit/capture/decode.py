@@ -506,6 +506,8 @@ def decode(
         elif ip + total > wire_end:
             marks |= MALFORMED
         ip_end = ip + total
+        if body > end and ip_end > end:  # within the options
+            marks |= TRUNCATED
         seen = min(end, ip_end)  # where the bytes of the packet end that the file has
         if version == 6:  # walk the extension headers
             while not later:
