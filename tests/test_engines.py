@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import stat
@@ -11,7 +12,8 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,71 @@ def test_every_kind_of_packet_and_link(engine: Any, tmp_path: Path) -> None:
         native, other = toolkit.read(path), toolkit.read(path, engine=engine)
         assert len(native) == len(other) == len(made)
         assert column_differences(native, other) == {}
+
+
+def all_differences(packets: list[bytes], engine: Any, tmp_path: Path) -> tuple[toolkit.Trace, dict[str, Any]]:
+    """Read packets by an engine: what it gives, and what the native one gives otherwise."""
+    path = tmp_path / "made.pcap"
+    frames = [Frame(writer.link("ethernet", packet), START + i * 1_000) for i, packet in enumerate(packets)]
+    path.write_bytes(writer.pcap(frames))
+    native, other = toolkit.read(path), toolkit.read(path, engine=engine)
+    assert len(native) == len(other) == len(packets)
+    return other, column_differences(native, other)
+
+
+def route(kind: int, pointer: int, *hops: str) -> bytes:
+    """Option of IPv4 with a route: 131 loose and 137 strict source routes, 7 a record (RFC 791); 4 is its first hop."""
+    body = b"".join(ip_address(hop).packed for hop in hops)
+    return bytes([kind, 3 + len(body), pointer]) + body
+
+
+@pytest.mark.parametrize("engine", WIRESHARK)
+def test_source_routes(engine: Any, tmp_path: Path) -> None:
+    """The destination is what the header says: the next hop, until the route is used up."""
+    tshark()
+    datagram, ends, hops = writer.udp(1, 2, b"x" * 8), ("10.0.0.1", "10.0.0.2"), ("10.9.9.1", "10.9.9.2")
+    loose, strict = route(131, 4, *hops), route(137, 4, *hops)
+    options = [b"", loose, strict, route(131, 8, *hops), route(131, 12, *hops), route(137, 12, *hops)]
+    options += [route(7, 4, *hops), route(7, 4, hops[0]) + route(131, 4, hops[1]), route(137, 0, *hops)]
+    options += [b"\x83\x0a\x04" + loose[3:10], route(131, 4, hops[0]) + route(137, 4, hops[1]), route(131, 4)]
+    packets = [writer.ipv4(*ends, 17, datagram, options=option) for option in options]
+    packets.append(writer.ipv4(*ends, 17, datagram, options=strict, flags_fragment=9))
+    for outer in (b"", loose, b"\x94\x04\0\0"):  # the last one is a router alert
+        for option in (b"", strict):
+            inside = writer.ipv4("172.16.0.1", "172.16.0.2", 17, datagram, options=option)
+            packets.append(writer.ipv4(*ends, 4, inside, options=outer))
+    other, differ = all_differences(packets, engine, tmp_path)
+    assert differ == {}
+    assert set(other.packets["dst"]) == {"10.0.0.2"}
+
+
+@pytest.mark.parametrize("engine", WIRESHARK)
+def test_several_fragment_headers(engine: Any, tmp_path: Path) -> None:
+    """Each counts, the last one for the identification; none of those of a packet inside."""
+    tshark()
+    one, two = ("2001:db8::1", "2001:db8::9"), ("2001:db8:1::1", "2001:db8:1::9")
+    datagram = writer.udp(1, 2, b"x" * 16)
+    atomic, first, later = (0, False), (0, True), (8, True)
+
+    def made(headers: Sequence[tuple[int, bytes]], inside: bytes | None = None) -> bytes:
+        if inside is None:
+            return writer.ipv6(*one, 17, datagram, extensions=headers)
+        return writer.ipv6(*two, 41, inside, extensions=headers)
+
+    def fragments(*kinds: tuple[int, bool]) -> list[tuple[int, bytes]]:
+        return [writer.fragment(*kind, ident=7 + i) for i, kind in enumerate(kinds)]
+
+    chains = [fragments(*kinds) for kinds in itertools.product((atomic, first, later), repeat=2)]
+    chains += [fragments(first), fragments(atomic, atomic, atomic), [writer.hop_by_hop()]]
+    between = [writer.hop_by_hop(), writer.authentication(), writer.destination_options()]
+    chains.append([header for pair in zip(fragments(atomic, atomic, atomic), between, strict=True) for header in pair])
+    packets = [made(chain) for chain in chains]
+    for outer in ([], [writer.hop_by_hop()], [writer.authentication()], fragments(atomic), fragments(atomic, atomic)):
+        packets += [made(outer, made([writer.fragment(*kind, ident=99)])) for kind in (atomic, first, later)]
+    other, differ = all_differences(packets, engine, tmp_path)
+    assert differ == {}
+    # (atomic|first, any) are read to the second, (later, any) to the first header
+    assert other.packets["ip_id"].tolist() == [8] * 6 + [7] * 3 + [7, 9, 0, 9] + [0] * 9 + [7] * 3 + [8] * 3
 
 
 @pytest.mark.shared

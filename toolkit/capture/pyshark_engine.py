@@ -106,9 +106,13 @@ async def _read(loop: asyncio.AbstractEventLoop, tshark: Tshark, path: str, add:
 
 
 def _fields_of(packet: Any) -> list[str]:
-    """Take the fields out of a pyshark packet, of each the values in the first layer that has it."""
+    """Take the fields out of a pyshark packet, of each the values in the first layer of its protocol."""
     row = [""] * len(FIELDS)
+    met: set[str] = set()
     for layer in (packet.frame_info, *packet.layers):
+        if layer.layer_name in met:
+            continue  # of a packet inside: what the outer one lacks is not to be taken from it
+        met.add(layer.layer_name)
         wanted = _wanted(layer.layer_name)
         for name in layer.field_names:
             place, full = wanted.get(name, (-1, ""))
