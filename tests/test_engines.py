@@ -232,11 +232,95 @@ def test_no_packet_and_no_capture(engine: Any, tmp_path: Path) -> None:
         toolkit.read(path, engine=engine)
     with pytest.raises(toolkit.CaptureError, match="no such file"):
         toolkit.read(tmp_path / "absent", engine=engine)
-    path.write_bytes(writer.compress(b"no capture", "gzip"))
+    path.write_text("no capture")
     with pytest.raises(toolkit.CaptureError) as caught:
         toolkit.read(path, engine=engine)
-    said = "a file that isn't a capture file in a format TShark understands."
+    said = "a file that isn't a capture file in a format TShark understands"
     assert str(caught.value) == f"{path}: expected a capture that tshark can read, found {said}"
+
+
+def damaged(tmp_path: Path, name: str) -> Path:
+    """Write a capture whose 21st packet says that it has a length which cannot be."""
+    path = tmp_path / name
+    data = bytearray(small(tmp_path).read_bytes())
+    place = 24 + sum(16 + len(writer.link("ethernet", sent_udp(bytes(i)).packet)) for i in range(20))
+    data[place + 8 : place + 12] = b"\xff\xff\xff\x7f"
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("engine", WIRESHARK)
+@pytest.mark.parametrize("name", ["plain", "ümlaut", os.fsdecode(b"not UTF-8 \xff"), 'a "quote"', "-n"])
+def test_a_damaged_capture_is_called_what_the_user_calls_it(
+    engine: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tshark()
+    damaged(tmp_path, name)
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(toolkit.CaptureWarning) as caught:
+        trace = toolkit.read(name, engine=engine)
+    assert len(trace) == 20
+    said = "a file that appears to be damaged or corrupt (pcap: File has 2147483647-byte packet, bigger than maximum"
+    found = f"{name}: expected a whole capture, found {said} of 262144); the frames before it are kept"
+    assert [str(warning.message) for warning in caught] == [found]
+    Path(name).write_text("no capture")
+    with pytest.raises(toolkit.CaptureError) as raised:
+        toolkit.read(name, engine=engine)
+    found = "expected a capture that tshark can read, found a file that isn't a capture file in a format TShark"
+    assert str(raised.value) == f"{name}: {found} understands"
+
+
+def said_of(path: Path, **options: Any) -> tuple[int, list[str]]:
+    """Read a capture: how many packets, and the warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trace = toolkit.read(path, **options)
+    assert trace.source.problems == tuple(str(warning.message) for warning in caught)
+    return len(trace), list(trace.source.problems)
+
+
+@pytest.mark.parametrize("engine", WIRESHARK)
+def test_a_compressed_capture_that_was_not_read_to_its_end(engine: Any, tmp_path: Path) -> None:
+    tshark()
+    plain = small(tmp_path).read_bytes()
+    packed = writer.compress(plain, "gzip")
+    path = tmp_path / "packed"
+    limited = {"max_decompressed": len(plain) - 3}
+    for data, options in ((packed[:-20], {}), (packed + b"other", {}), (packed, limited)):
+        path.write_bytes(data)
+        count, native = said_of(path, engine="native", **options)
+        # what tshark says besides of a packet that is cut is no news
+        assert said_of(path, engine=engine, **options) == (count, native[:1])
+        with pytest.raises(toolkit.CaptureError) as caught:
+            toolkit.read(path, engine=engine, strict=True, **options)  # type: ignore[arg-type]
+        assert str(caught.value) == native[0]
+    assert count == 29
+    # a capture that was cut before it was compressed
+    path.write_bytes(writer.compress(plain[:-3], "gzip") + b"other")
+    count, said = said_of(path, engine=engine)
+    assert (count, len(said)) == (29, 2)
+    assert said[1].endswith("cut short in the middle of a packet; the frames before it are kept")
+
+
+@pytest.mark.parametrize("engine", WIRESHARK)
+def test_what_is_compressed_must_be_a_capture(engine: Any, tmp_path: Path) -> None:
+    """The native engine stops there, and tshark would read its beginning as something else, or as nothing."""
+    tshark()
+    plain = small(tmp_path).read_bytes()
+    path = tmp_path / "packed"
+    inside = [b"", b"no capture", bytes(100_000), plain[:20], b"snoop\0\0\0\0\0\0\2\0\0\0\4"]
+    inside += [writer.compress(bytes(100_000), how) for how in ("gzip", "bz2")]
+    inside += [writer.compress(plain, how) for how in ("gzip", "zstd")]
+    for data in [writer.compress(one, how) for one in inside for how in ("gzip", "bz2")] + [
+        writer.compress(plain, "gzip")[:12]
+    ]:
+        path.write_bytes(data)
+        found = []
+        for each in ("native", engine):
+            with pytest.raises(toolkit.CaptureError) as caught:
+                toolkit.read(path, engine=each)
+            found.append(str(caught.value))
+        assert found[0] == found[1]
 
 
 def test_progress_is_told(tmp_path: Path) -> None:
@@ -290,6 +374,16 @@ def test_fields_without_a_filter_go_with_the_packets(tmp_path: Path) -> None:
     )
 
 
+def test_fields_become_numbers_as_documented() -> None:
+    tshark()
+    path = toolkit.example("obfs4").path
+    trace = toolkit.read(path, fields=["tcp.window_size_value", "tcp.options.mss_val"])
+    assert trace.packets["tcp.window_size_value"].astype(int).max() == 65_160
+    sizes = trace.packets["tcp.options.mss_val"]
+    assert sizes.isna().any()
+    assert sizes.astype("Int64").dropna().tolist() == [int(text) for text in sizes.dropna()]
+
+
 def test_several_values_are_joined_by_commas(tmp_path: Path) -> None:
     tshark()
     inner = writer.ipv4("172.16.0.1", "172.16.0.2", 17, writer.udp(1, 2, b"x"))
@@ -304,8 +398,12 @@ def test_several_values_are_joined_by_commas(tmp_path: Path) -> None:
 def test_fields_are_refused_that_cannot_be() -> None:
     with pytest.raises(ValueError, match="different names"):
         toolkit.read(HTTPS, fields=["ip.src", "ip.src"])
-    with pytest.raises(ValueError, match="got 'protocol'"):
-        toolkit.read(HTTPS, fields=["protocol"])
+    for name in ("protocol", "src"):
+        with pytest.raises(ValueError, match=f"such as 'ip.src'; '{name}' is a column that every trace has"):
+            toolkit.read(HTTPS, fields=[name])
+    for wrong in ("", 5):
+        with pytest.raises(ValueError, match=f"different names such as 'tls.handshake.type', got {wrong!r}"):
+            toolkit.read(HTTPS, fields=[wrong])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="need Wireshark's tshark"):
         toolkit.read(HTTPS, engine="native", fields=["ip.src"])
     with pytest.raises(ValueError, match="auto, native, tshark, pyshark, got 'wireshark'"):
@@ -360,17 +458,23 @@ def test_info_tells_the_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "pyshark 0." in result.stdout
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(tshark_module, "_usual_places", list)
-    assert "found none" in CliRunner().invoke(main, ["info", str(HTTPS)]).stdout
+    said = CliRunner().invoke(main, ["info", str(HTTPS)]).stdout
+    assert "found none" in said
+    assert "; the native engine, which reads captures here, needs none; pyshark 0." in said
+    assert "engine=" not in said  # that is Python
 
 
 @pytest.mark.parametrize("engine", WIRESHARK)
 def test_a_tshark_that_fails_is_no_empty_trace(engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = Path(false_tshark(tmp_path, "TShark (Wireshark) 4.2.0"), "tshark")
-    fails = 'case $1 in --version | -v) ;; *) echo "of no use" >&2; exit 3 ;; esac\n'
+    fails = 'case $1 in --version | -v) ;; *) echo "of no use $*" >&2; exit 3 ;; esac\n'
     program.write_text(program.read_text().replace("\n", "\n" + fails, 1))
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with pytest.raises(toolkit.WiresharkError, match="of no use"):
-        toolkit.read(small(tmp_path), engine=engine)
+    path = small(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(toolkit.WiresharkError, match=r"of no use .*-r small\.pcap") as caught:
+        toolkit.read(path.name, engine=engine)
+    assert str(path) not in str(caught.value)  # nobody's folders in a message
 
 
 # Processes, threads, event loops

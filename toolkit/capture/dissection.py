@@ -58,7 +58,9 @@ def field_names(fields: str | Iterable[str]) -> tuple[str, ...]:
     """
     names = (fields,) if isinstance(fields, str) else tuple(fields)
     for name in names:
-        if not isinstance(name, str) or not name or names.count(name) > 1 or name in Columns._fields:
+        if name in Columns._fields:
+            raise ValueError(f"`fields` are of Wireshark, such as 'ip.src'; {name!r} is a column that every trace has")
+        if not isinstance(name, str) or not name or names.count(name) > 1:
             raise ValueError(f"`fields` must be different names such as 'tls.handshake.type', got {name!r}")
     return names
 
@@ -86,7 +88,7 @@ def dissect(
     numbers = [np.empty(0, np.uint32)]
     values: dict[str, list[pd.Categorical]] = {name: [pd.Categorical([])] for name in fields}
     ignored: list[CaptureWarning] = []  # whoever reads the columns warns of a cut file
-    with plain_file(path, max_decompressed) as plain:
+    with plain_file(path, ignored, max_decompressed) as plain:
         for chunk in read_fields(tshark, plain, ("frame.number", *fields), ignored, display_filter=display_filter):
             numbers.append(chunk.iloc[:, 0].to_numpy().astype(np.uint32))
             for name in fields:

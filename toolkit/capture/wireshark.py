@@ -124,7 +124,7 @@ def read_columns(
     name = os.fspath(path)
     problems: list[CaptureWarning] = []
     table = _Table()
-    with plain_file(path, max_decompressed) as plain:
+    with plain_file(path, problems, max_decompressed) as plain:
         size = os.stat(name).st_size
 
         def add(chunk: pd.DataFrame) -> None:
@@ -133,7 +133,6 @@ def read_columns(
                 progress(min(table.done, size), size)
 
         reader(tshark, plain, problems, add)
-    problems = [CaptureWarning(name, *problem.args[1:]) for problem in problems]  # not the temporary copy
     if strict and problems:
         raise CaptureError(*problems[0].args)
     for problem in problems:
