@@ -560,17 +560,44 @@ def test_after_pyshark_was_used_by_hand(tmp_path: Path) -> None:
     assert "Unknown child process" not in done.stderr
 
 
-def test_without_what_python_314_took_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+PYTHON_314 = """
+import asyncio, concurrent.futures, sys, types, warnings
+
+gone = "get_child_watcher set_child_watcher AbstractChildWatcher SafeChildWatcher FastChildWatcher PidfdChildWatcher"
+for name in [*gone.split(), "MultiLoopChildWatcher", "ThreadedChildWatcher"]:
+    if hasattr(asyncio, name):
+        delattr(asyncio, name)
+
+def get_event_loop():
+    return asyncio.get_running_loop()  # it makes none any more
+
+def deprecated(*arguments):
+    raise DeprecationWarning("since Python 3.14")
+
+asyncio.get_event_loop = get_event_loop
+asyncio.get_event_loop_policy = asyncio.set_event_loop_policy = deprecated
+import toolkit
+from toolkit.capture import pyshark_engine
+pyshark_engine.sys = types.SimpleNamespace(platform=sys.platform, version_info=(3, 14))
+warnings.simplefilter("error")
+
+def use():
+    return len(toolkit.read(sys.argv[1], engine="pyshark"))
+
+async def inside():
+    return use()
+
+with concurrent.futures.ThreadPoolExecutor() as pool:
+    print(use(), pool.submit(use).result(), asyncio.run(inside()), use())
+"""
+"""What `asyncio` is from Python 3.14 on: no watchers, no loop that is made when asked for, no policies."""
+
+
+def test_without_what_python_314_took_away(tmp_path: Path) -> None:
     tshark()
-    monkeypatch.setattr(pyshark_engine.sys, "version_info", (3, 14))
-
-    def gone(*arguments: object) -> None:
-        raise AttributeError("not in Python 3.14")
-
-    for name in ("set_child_watcher", "get_child_watcher", "get_event_loop", "get_event_loop_policy"):
-        if hasattr(asyncio, name):
-            monkeypatch.setattr(asyncio, name, gone)
-    assert len(toolkit.read(small(tmp_path), engine="pyshark")) == 30
+    command = [sys.executable, "-c", PYTHON_314, str(small(tmp_path))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert (done.stdout, done.stderr) == ("30 30 30 30\n", "")
 
 
 def test_pyshark_keeps_no_packet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
