@@ -1,4 +1,4 @@
-"""Read a capture and compute its features, when told to, in a process whose memory the parent watches."""
+"""Read a capture and, given clients, compute its features, in a process whose memory the parent watches."""
 
 import gc
 import sys
@@ -8,7 +8,8 @@ import toolkit
 
 
 def _features(path: str, clients: str) -> object:
-    return toolkit.client_features(toolkit.read(path), clients)
+    trace = toolkit.read(path)
+    return toolkit.client_features(trace, clients) if clients else trace
 
 
 if __name__ == "__main__":

@@ -53,8 +53,8 @@ def in_turns(cases: dict[str, Callable[[], float]], repeats: int) -> Samples:
     return samples
 
 
-def pass_in_child(path: Path, clients: str, warm_up: Path, passes: int) -> tuple[list[float], int]:
-    """Go from capture to feature table in a fresh process (`benchmarks.child`).
+def pass_in_child(path: Path, clients: str | None, warm_up: Path, passes: int) -> tuple[list[float], int]:
+    """Go from capture to feature table (without `clients` only read it) in a fresh process (`benchmarks.child`).
 
     Returns
     -------
@@ -63,7 +63,7 @@ def pass_in_child(path: Path, clients: str, warm_up: Path, passes: int) -> tuple
     peak
         The most bytes of anonymous memory (so without mapped files) above those after the warm-up.
     """
-    command = [sys.executable, "-m", "benchmarks.child", str(warm_up), str(path), clients, str(passes)]
+    command = [sys.executable, "-m", "benchmarks.child", str(warm_up), str(path), clients or "", str(passes)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True) as child:
         assert child.stdin is not None
         assert child.stdout is not None

@@ -313,6 +313,20 @@ def explorer(settings: Settings) -> Iterator[Row]:
     return explorer(settings.quick)
 
 
+def limits(settings: Settings) -> Iterator[Row]:
+    """Measure files made to cost much, see `benchmarks.limits`."""
+    from benchmarks.limits import limits
+
+    return limits(settings.quick)
+
+
+def engines(settings: Settings) -> Iterator[Row]:
+    """Measure the engines against each other, see `benchmarks.engines`."""
+    from benchmarks.engines import engines
+
+    return engines(settings.quick)
+
+
 PARTS = {
     "features": features,
     "stages": stages,
@@ -321,4 +335,6 @@ PARTS = {
     "charts": charts,
     "explorer": explorer,
     "start": start,
+    "limits": limits,
+    "engines": engines,
 }

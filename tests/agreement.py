@@ -17,6 +17,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,8 @@ def differences(trace: Trace, rows: list[dict[str, list[str]]]) -> dict[tuple[in
         mine: dict[str, Any] = dict(zip(trace.columns._fields, ours.pop(frame), strict=True))
         mine["src"], mine["dst"] = trace.hosts[mine["src"]], trace.hosts[mine["dst"]]
         for name, value in as_columns(row).items():
+            if name in ("src", "dst") and value:
+                value = str(ip_address(value))  # tshark may write the end of IPv6 like IPv4
             if mine[name] != value:
                 found[frame, name] = mine[name], value
     for frame in ours:
@@ -135,6 +138,7 @@ TOO_LATE = "a time after the year 2262: more nanoseconds than 64 bits hold"
 SHORTER = "a frame of fewer bytes than the file has of it: we take what is there"
 UNKNOWN = "a link type that the native reader does not know"
 NO_ROW = "an IP header that is cut or contradicts itself: no row"
+OTHER_VERSION = "IPv4 behind the EtherType of IPv6: tshark does not look into it"
 CUT_OPTIONS = "cut within the options of IPv4: tshark gives no destination, which a source route may change"
 FRAGMENT = "a first fragment: tshark gives the UDP length of the whole datagram, no TCP length"
 OFFLOAD = "IPv6 length 0 (offload, jumbogram): we take the frame's, tshark only for IPv4"
@@ -161,6 +165,8 @@ def reason(column: str, values: tuple[Any, Any], marks: int, row: dict[str, list
         return UNKNOWN if unknown else ""
     if column == "dst" and not theirs and marks & TRUNCATED:
         return CUT_OPTIONS
+    if column == "row" and row["frame.protocols"][0].endswith("ethertype:data") and row["ip.version"][0] == "4":
+        return OTHER_VERSION
     if column in ("ip_length", *TRANSPORT) and marks & LENGTH_FROM_FRAME:
         return OFFLOAD
     if column == "payload_length" and marks & FIRST_FRAGMENT:

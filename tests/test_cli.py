@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from PIL import Image
 from reference import UDP, Packet
 
 import toolkit
+from toolkit.capture import reader
 from toolkit.cli import main
 
 OBFS4 = str(toolkit.example("obfs4").path)
@@ -33,6 +36,59 @@ def test_info() -> None:
     assert "10.77.0.11" in result.stdout
     assert "nothing found of 15 things looked for" in result.stdout
     assert result.stderr == ""
+
+
+COMMANDS = {
+    "info": ["info"],
+    "report": ["report", "-o", "page.html"],
+    "clusters": ["clusters"],
+    "features": ["features", "-c", "10.77.0.0/24"],
+    "figures": ["figures", "--only", "length-bins"],
+    "anonymise": ["anonymise", "-o", "out.pcap", "--new-key", "key.txt"],
+}
+"""Every command that reads captures, with what it needs besides."""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_that_reads_takes_a_limit(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("packed").write_bytes(gzip.compress(Path(OBFS4).read_bytes()))
+    asked: list[int] = []
+
+    def limited(*arguments: Any) -> Any:
+        asked.append(arguments[2])
+        raise toolkit.CaptureError("packed", "a", "b")  # enough is known
+
+    monkeypatch.setattr(reader, "open_capture", limited)
+    for text, size in (("5000", 5_000), ("3k", 3 << 10), ("70M", 70 << 20), ("10G", 10 << 30), ("2T", 2 << 40)):
+        asked.clear()
+        result = run(*COMMANDS[command], "packed", "--max-decompressed", text)
+        assert result.exit_code == 1, result.output
+        assert asked == [size]
+    for text in ("0", "-1", "1.5G", "10 G", "G", "1e9", "٣"):
+        result = run(*COMMANDS[command], "packed", "--max-decompressed", text)
+        assert (result.exit_code, asked) == (2, [size])
+        assert "must be a number of bytes above 0, or one with K, M, G or T behind" in result.stderr
+
+
+def test_the_limit_is_told_with_how_to_raise_it(tmp_path: Path) -> None:
+    path = tmp_path / "packed"
+    path.write_bytes(gzip.compress(Path(OBFS4).read_bytes()))
+    result = run("info", str(path), "--max-decompressed", "10K")
+    assert result.exit_code == 0
+    assert result.stderr.count("warning: ") == 1
+    assert "give more: `max_decompressed` of `read`, --max-decompressed on the command line\n" in result.stderr
+    assert run("info", str(path), "--max-decompressed", "10M").stderr == ""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_dash_is_no_standard_input(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(*COMMANDS[command], "-")
+    assert result.exit_code == 2
+    assert f"- is no file; for standard input: toolkit {command} /dev/stdin < FILE" in result.stderr
+    Path("-").write_bytes(Path(OBFS4).read_bytes())  # a file may be called that
+    assert run("info", "-").exit_code == 0
 
 
 def test_info_of_no_packet(tmp_path: Path) -> None:

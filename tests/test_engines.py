@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import stat
@@ -11,7 +12,8 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,71 @@ def test_every_kind_of_packet_and_link(engine: Any, tmp_path: Path) -> None:
         assert column_differences(native, other) == {}
 
 
+def all_differences(packets: list[bytes], engine: Any, tmp_path: Path) -> tuple[toolkit.Trace, dict[str, Any]]:
+    """Read packets by an engine: what it gives, and what the native one gives otherwise."""
+    path = tmp_path / "made.pcap"
+    frames = [Frame(writer.link("ethernet", packet), START + i * 1_000) for i, packet in enumerate(packets)]
+    path.write_bytes(writer.pcap(frames))
+    native, other = toolkit.read(path), toolkit.read(path, engine=engine)
+    assert len(native) == len(other) == len(packets)
+    return other, column_differences(native, other)
+
+
+def route(kind: int, pointer: int, *hops: str) -> bytes:
+    """Option of IPv4 with a route: 131 loose and 137 strict source routes, 7 a record (RFC 791); 4 is its first hop."""
+    body = b"".join(ip_address(hop).packed for hop in hops)
+    return bytes([kind, 3 + len(body), pointer]) + body
+
+
+@pytest.mark.parametrize("engine", WIRESHARK)
+def test_source_routes(engine: Any, tmp_path: Path) -> None:
+    """The destination is what the header says: the next hop, until the route is used up."""
+    tshark()
+    datagram, ends, hops = writer.udp(1, 2, b"x" * 8), ("10.0.0.1", "10.0.0.2"), ("10.9.9.1", "10.9.9.2")
+    loose, strict = route(131, 4, *hops), route(137, 4, *hops)
+    options = [b"", loose, strict, route(131, 8, *hops), route(131, 12, *hops), route(137, 12, *hops)]
+    options += [route(7, 4, *hops), route(7, 4, hops[0]) + route(131, 4, hops[1]), route(137, 0, *hops)]
+    options += [b"\x83\x0a\x04" + loose[3:10], route(131, 4, hops[0]) + route(137, 4, hops[1]), route(131, 4)]
+    packets = [writer.ipv4(*ends, 17, datagram, options=option) for option in options]
+    packets.append(writer.ipv4(*ends, 17, datagram, options=strict, flags_fragment=9))
+    for outer in (b"", loose, b"\x94\x04\0\0"):  # the last one is a router alert
+        for option in (b"", strict):
+            inside = writer.ipv4("172.16.0.1", "172.16.0.2", 17, datagram, options=option)
+            packets.append(writer.ipv4(*ends, 4, inside, options=outer))
+    other, differ = all_differences(packets, engine, tmp_path)
+    assert differ == {}
+    assert set(other.packets["dst"]) == {"10.0.0.2"}
+
+
+@pytest.mark.parametrize("engine", WIRESHARK)
+def test_several_fragment_headers(engine: Any, tmp_path: Path) -> None:
+    """Each counts, the last one for the identification; none of those of a packet inside."""
+    tshark()
+    one, two = ("2001:db8::1", "2001:db8::9"), ("2001:db8:1::1", "2001:db8:1::9")
+    datagram = writer.udp(1, 2, b"x" * 16)
+    atomic, first, later = (0, False), (0, True), (8, True)
+
+    def made(headers: Sequence[tuple[int, bytes]], inside: bytes | None = None) -> bytes:
+        if inside is None:
+            return writer.ipv6(*one, 17, datagram, extensions=headers)
+        return writer.ipv6(*two, 41, inside, extensions=headers)
+
+    def fragments(*kinds: tuple[int, bool]) -> list[tuple[int, bytes]]:
+        return [writer.fragment(*kind, ident=7 + i) for i, kind in enumerate(kinds)]
+
+    chains = [fragments(*kinds) for kinds in itertools.product((atomic, first, later), repeat=2)]
+    chains += [fragments(first), fragments(atomic, atomic, atomic), [writer.hop_by_hop()]]
+    between = [writer.hop_by_hop(), writer.authentication(), writer.destination_options()]
+    chains.append([header for pair in zip(fragments(atomic, atomic, atomic), between, strict=True) for header in pair])
+    packets = [made(chain) for chain in chains]
+    for outer in ([], [writer.hop_by_hop()], [writer.authentication()], fragments(atomic), fragments(atomic, atomic)):
+        packets += [made(outer, made([writer.fragment(*kind, ident=99)])) for kind in (atomic, first, later)]
+    other, differ = all_differences(packets, engine, tmp_path)
+    assert differ == {}
+    # (atomic|first, any) are read to the second, (later, any) to the first header
+    assert other.packets["ip_id"].tolist() == [8] * 6 + [7] * 3 + [7, 9, 0, 9] + [0] * 9 + [7] * 3 + [8] * 3
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize("folder", ["captures", "traces"])
 def test_tshark_gives_the_same_columns_of_the_shared_captures(shared: Path, folder: str) -> None:
@@ -165,11 +232,95 @@ def test_no_packet_and_no_capture(engine: Any, tmp_path: Path) -> None:
         toolkit.read(path, engine=engine)
     with pytest.raises(toolkit.CaptureError, match="no such file"):
         toolkit.read(tmp_path / "absent", engine=engine)
-    path.write_bytes(writer.compress(b"no capture", "gzip"))
+    path.write_text("no capture")
     with pytest.raises(toolkit.CaptureError) as caught:
         toolkit.read(path, engine=engine)
-    said = "a file that isn't a capture file in a format TShark understands."
+    said = "a file that isn't a capture file in a format TShark understands"
     assert str(caught.value) == f"{path}: expected a capture that tshark can read, found {said}"
+
+
+def damaged(tmp_path: Path, name: str) -> Path:
+    """Write a capture whose 21st packet says that it has a length which cannot be."""
+    path = tmp_path / name
+    data = bytearray(small(tmp_path).read_bytes())
+    place = 24 + sum(16 + len(writer.link("ethernet", sent_udp(bytes(i)).packet)) for i in range(20))
+    data[place + 8 : place + 12] = b"\xff\xff\xff\x7f"
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("engine", WIRESHARK)
+@pytest.mark.parametrize("name", ["plain", "ümlaut", os.fsdecode(b"not UTF-8 \xff"), 'a "quote"', "-n"])
+def test_a_damaged_capture_is_called_what_the_user_calls_it(
+    engine: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tshark()
+    damaged(tmp_path, name)
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(toolkit.CaptureWarning) as caught:
+        trace = toolkit.read(name, engine=engine)
+    assert len(trace) == 20
+    said = "a file that appears to be damaged or corrupt (pcap: File has 2147483647-byte packet, bigger than maximum"
+    found = f"{name}: expected a whole capture, found {said} of 262144); the frames before it are kept"
+    assert [str(warning.message) for warning in caught] == [found]
+    Path(name).write_text("no capture")
+    with pytest.raises(toolkit.CaptureError) as raised:
+        toolkit.read(name, engine=engine)
+    found = "expected a capture that tshark can read, found a file that isn't a capture file in a format TShark"
+    assert str(raised.value) == f"{name}: {found} understands"
+
+
+def said_of(path: Path, **options: Any) -> tuple[int, list[str]]:
+    """Read a capture: how many packets, and the warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trace = toolkit.read(path, **options)
+    assert trace.source.problems == tuple(str(warning.message) for warning in caught)
+    return len(trace), list(trace.source.problems)
+
+
+@pytest.mark.parametrize("engine", WIRESHARK)
+def test_a_compressed_capture_that_was_not_read_to_its_end(engine: Any, tmp_path: Path) -> None:
+    tshark()
+    plain = small(tmp_path).read_bytes()
+    packed = writer.compress(plain, "gzip")
+    path = tmp_path / "packed"
+    limited = {"max_decompressed": len(plain) - 3}
+    for data, options in ((packed[:-20], {}), (packed + b"other", {}), (packed, limited)):
+        path.write_bytes(data)
+        count, native = said_of(path, engine="native", **options)
+        # what tshark says besides of a packet that is cut is no news
+        assert said_of(path, engine=engine, **options) == (count, native[:1])
+        with pytest.raises(toolkit.CaptureError) as caught:
+            toolkit.read(path, engine=engine, strict=True, **options)  # type: ignore[arg-type]
+        assert str(caught.value) == native[0]
+    assert count == 29
+    # a capture that was cut before it was compressed
+    path.write_bytes(writer.compress(plain[:-3], "gzip") + b"other")
+    count, said = said_of(path, engine=engine)
+    assert (count, len(said)) == (29, 2)
+    assert said[1].endswith("cut short in the middle of a packet; the frames before it are kept")
+
+
+@pytest.mark.parametrize("engine", WIRESHARK)
+def test_what_is_compressed_must_be_a_capture(engine: Any, tmp_path: Path) -> None:
+    """The native engine stops there, and tshark would read its beginning as something else, or as nothing."""
+    tshark()
+    plain = small(tmp_path).read_bytes()
+    path = tmp_path / "packed"
+    inside = [b"", b"no capture", bytes(100_000), plain[:20], b"snoop\0\0\0\0\0\0\2\0\0\0\4"]
+    inside += [writer.compress(bytes(100_000), how) for how in ("gzip", "bz2")]
+    inside += [writer.compress(plain, how) for how in ("gzip", "zstd")]
+    for data in [writer.compress(one, how) for one in inside for how in ("gzip", "bz2")] + [
+        writer.compress(plain, "gzip")[:12]
+    ]:
+        path.write_bytes(data)
+        found = []
+        for each in ("native", engine):
+            with pytest.raises(toolkit.CaptureError) as caught:
+                toolkit.read(path, engine=each)
+            found.append(str(caught.value))
+        assert found[0] == found[1]
 
 
 def test_progress_is_told(tmp_path: Path) -> None:
@@ -223,6 +374,16 @@ def test_fields_without_a_filter_go_with_the_packets(tmp_path: Path) -> None:
     )
 
 
+def test_fields_become_numbers_as_documented() -> None:
+    tshark()
+    path = toolkit.example("obfs4").path
+    trace = toolkit.read(path, fields=["tcp.window_size_value", "tcp.options.mss_val"])
+    assert trace.packets["tcp.window_size_value"].astype(int).max() == 65_160
+    sizes = trace.packets["tcp.options.mss_val"]
+    assert sizes.isna().any()
+    assert sizes.astype("Int64").dropna().tolist() == [int(text) for text in sizes.dropna()]
+
+
 def test_several_values_are_joined_by_commas(tmp_path: Path) -> None:
     tshark()
     inner = writer.ipv4("172.16.0.1", "172.16.0.2", 17, writer.udp(1, 2, b"x"))
@@ -237,8 +398,12 @@ def test_several_values_are_joined_by_commas(tmp_path: Path) -> None:
 def test_fields_are_refused_that_cannot_be() -> None:
     with pytest.raises(ValueError, match="different names"):
         toolkit.read(HTTPS, fields=["ip.src", "ip.src"])
-    with pytest.raises(ValueError, match="got 'protocol'"):
-        toolkit.read(HTTPS, fields=["protocol"])
+    for name in ("protocol", "src"):
+        with pytest.raises(ValueError, match=f"such as 'ip.src'; '{name}' is a column that every trace has"):
+            toolkit.read(HTTPS, fields=[name])
+    for wrong in ("", 5):
+        with pytest.raises(ValueError, match=f"different names such as 'tls.handshake.type', got {wrong!r}"):
+            toolkit.read(HTTPS, fields=[wrong])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="need Wireshark's tshark"):
         toolkit.read(HTTPS, engine="native", fields=["ip.src"])
     with pytest.raises(ValueError, match="auto, native, tshark, pyshark, got 'wireshark'"):
@@ -293,17 +458,23 @@ def test_info_tells_the_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "pyshark 0." in result.stdout
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(tshark_module, "_usual_places", list)
-    assert "found none" in CliRunner().invoke(main, ["info", str(HTTPS)]).stdout
+    said = CliRunner().invoke(main, ["info", str(HTTPS)]).stdout
+    assert "found none" in said
+    assert "; the native engine, which reads captures here, needs none; pyshark 0." in said
+    assert "engine=" not in said  # that is Python
 
 
 @pytest.mark.parametrize("engine", WIRESHARK)
 def test_a_tshark_that_fails_is_no_empty_trace(engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = Path(false_tshark(tmp_path, "TShark (Wireshark) 4.2.0"), "tshark")
-    fails = 'case $1 in --version | -v) ;; *) echo "of no use" >&2; exit 3 ;; esac\n'
+    fails = 'case $1 in --version | -v) ;; *) echo "of no use $*" >&2; exit 3 ;; esac\n'
     program.write_text(program.read_text().replace("\n", "\n" + fails, 1))
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with pytest.raises(toolkit.WiresharkError, match="of no use"):
-        toolkit.read(small(tmp_path), engine=engine)
+    path = small(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(toolkit.WiresharkError, match=r"of no use .*-r small\.pcap") as caught:
+        toolkit.read(path.name, engine=engine)
+    assert str(path) not in str(caught.value)  # nobody's folders in a message
 
 
 # Processes, threads, event loops
@@ -389,17 +560,44 @@ def test_after_pyshark_was_used_by_hand(tmp_path: Path) -> None:
     assert "Unknown child process" not in done.stderr
 
 
-def test_without_what_python_314_took_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+PYTHON_314 = """
+import asyncio, concurrent.futures, sys, types, warnings
+
+gone = "get_child_watcher set_child_watcher AbstractChildWatcher SafeChildWatcher FastChildWatcher PidfdChildWatcher"
+for name in [*gone.split(), "MultiLoopChildWatcher", "ThreadedChildWatcher"]:
+    if hasattr(asyncio, name):
+        delattr(asyncio, name)
+
+def get_event_loop():
+    return asyncio.get_running_loop()  # it makes none any more
+
+def deprecated(*arguments):
+    raise DeprecationWarning("since Python 3.14")
+
+asyncio.get_event_loop = get_event_loop
+asyncio.get_event_loop_policy = asyncio.set_event_loop_policy = deprecated
+import toolkit
+from toolkit.capture import pyshark_engine
+pyshark_engine.sys = types.SimpleNamespace(platform=sys.platform, version_info=(3, 14))
+warnings.simplefilter("error")
+
+def use():
+    return len(toolkit.read(sys.argv[1], engine="pyshark"))
+
+async def inside():
+    return use()
+
+with concurrent.futures.ThreadPoolExecutor() as pool:
+    print(use(), pool.submit(use).result(), asyncio.run(inside()), use())
+"""
+"""What `asyncio` is from Python 3.14 on: no watchers, no loop that is made when asked for, no policies."""
+
+
+def test_without_what_python_314_took_away(tmp_path: Path) -> None:
     tshark()
-    monkeypatch.setattr(pyshark_engine.sys, "version_info", (3, 14))
-
-    def gone(*arguments: object) -> None:
-        raise AttributeError("not in Python 3.14")
-
-    for name in ("set_child_watcher", "get_child_watcher", "get_event_loop", "get_event_loop_policy"):
-        if hasattr(asyncio, name):
-            monkeypatch.setattr(asyncio, name, gone)
-    assert len(toolkit.read(small(tmp_path), engine="pyshark")) == 30
+    command = [sys.executable, "-c", PYTHON_314, str(small(tmp_path))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert (done.stdout, done.stderr) == ("30 30 30 30\n", "")
 
 
 def test_pyshark_keeps_no_packet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

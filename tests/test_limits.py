@@ -130,6 +130,8 @@ def test_what_comes_before_the_limit_is_kept(how: str, members: int, tmp_path: P
         assert trace.health()["file faults"].count == (limit < len(small))
         if limit < len(small):
             assert f"expected at most {limit} bytes of decompressed data (`max_decompressed`), found more" in said[0]
+            assert said[0].endswith("`max_decompressed` of `read`, --max-decompressed on the command line")
+            assert len(said) == 1  # the limit may cut a record, which is no news
             with pytest.raises(toolkit.CaptureError, match="max_decompressed"):
                 toolkit.read(path, max_decompressed=limit, strict=True)
         else:

@@ -211,8 +211,10 @@ def _from_token_ring(data: Bytes, position: Int, end: Int) -> Int:
 @kernel
 def _from_frame_relay(data: Bytes, position: Int, end: Int) -> Int:
     """Find IP behind frame relay: an address, then (RFC 2427) control byte and protocol, or (Cisco) an EtherType."""
+    if position < end and data[position] & 1:  # a bit says where the address ends: not in its first byte
+        return -1
     position += 1
-    while position < end and not data[position] & 1:  # a bit says where the address ends
+    while position < end and not data[position] & 1:
         position += 1
     position += 1
     if position + 2 > end:
@@ -332,7 +334,7 @@ def _network(data: Bytes, position: Int, end: Int, link: Int) -> Int:
     if link == 9 or link == 50:
         if link == 50 and position + 2 <= end and data[position] != 0xFF and data[position + 1] == 0:
             return _from_ethertype(data, position + 2, end)  # Cisco HDLC, as the link type allows
-        if position + 2 <= end and (data[position] == 0x0F or data[position] == 0x8F) and data[position + 1] == 0:
+        if position < end and (data[position] == 0x0F or data[position] == 0x8F):
             return _from_ethertype(data, position + 2, end)
         return _from_ppp(data, position, end)
     if link == 166:  # pppd writes the direction where the address would be
@@ -348,8 +350,9 @@ def _network(data: Bytes, position: Int, end: Int, link: Int) -> Int:
             return -1
         avs = _word(data, position) & 0xFFFFF000 == 0x80211000
         return _from_wlan(data, position + (_word(data, position + 4) if avs else 144), end, False)
-    if link == 10:  # FDDI
-        return _from_llc(data, position + 13, end)
+    if link == 10:  # FDDI, of which the first byte says that LLC follows
+        kind = data[position] & 0xF0 if position < end else 0
+        return _from_llc(data, position + 13, end) if kind == 0x50 or kind == 0xD0 else -1
     if link == 6:
         return _from_token_ring(data, position, end)
     if link == 100:  # RFC 2684 over ATM

@@ -76,7 +76,9 @@ def field_names(fields: str | Iterable[str]) -> tuple[str, ...]:
     """
     names = (fields,) if isinstance(fields, str) else tuple(fields)
     for name in names:
-        if not isinstance(name, str) or not name or names.count(name) > 1 or name in Columns._fields:
+        if name in Columns._fields:
+            raise ValueError(f"`fields` are of Wireshark, such as 'ip.src'; {name!r} is a column that every trace has")
+        if not isinstance(name, str) or not name or names.count(name) > 1:
             raise ValueError(f"`fields` must be different names such as 'tls.handshake.type', got {name!r}")
     return names
 
@@ -104,10 +106,9 @@ def dissect(
     numbers, captured = [np.empty(0, np.uint32)], [np.empty(0, np.int32)]
     values: dict[str, list[pd.Categorical]] = {name: [pd.Categorical([])] for name in fields}
     ignored: list[CaptureWarning] = []  # whoever reads the columns warns of a cut file
-    with plain_file(path, max_decompressed) as plain:
-        for chunk in read_fields(
-            tshark, plain, ("frame.number", "frame.cap_len", *fields), ignored, display_filter=display_filter
-        ):
+    asked = ("frame.number", "frame.cap_len", *fields)
+    with plain_file(path, ignored, max_decompressed) as plain:
+        for chunk in read_fields(tshark, plain, asked, ignored, display_filter=display_filter):
             numbers.append(chunk.iloc[:, 0].to_numpy().astype(np.uint32))
             # none of what is numbered like a packet and is none
             captured.append(chunk.iloc[:, 1].mask(chunk.iloc[:, 1] == "", "-1").to_numpy().astype(np.int32))

@@ -62,9 +62,13 @@ def read_by_pyshark(tshark: Tshark, path: str, problems: list[CaptureWarning], a
         problems.append(problem)
 
 
-async def _read(loop: asyncio.AbstractEventLoop, tshark: Tshark, path: str, add: Add) -> tuple[int, str]:
-    """Read the capture; give the status that tshark ended with, and the last line of its error stream."""
+async def _read(loop: asyncio.AbstractEventLoop, tshark: Tshark, path: str, add: Add) -> tuple[int, bytes]:
+    """Read the capture; give the status that tshark ended with, and what it said on its error stream."""
     rows: list[list[str]] = []
+    said: list[bytes] = []
+
+    async def listen(stream: asyncio.StreamReader) -> None:
+        said.append(await stream.read())
 
     def hand_over() -> None:
         add(pd.DataFrame(rows, columns=list(FIELDS), dtype=object))
@@ -83,6 +87,7 @@ async def _read(loop: asyncio.AbstractEventLoop, tshark: Tshark, path: str, add:
         override_prefs=PREFERENCES,
         custom_parameters=["-J", _LAYERS],
     )
+    capture._handle_process_stderr_forever = listen  # its own keeps the last line only
     # Not closed by pyshark, which kills tshark before it can say how it ended, and by that confuses asyncio.
     processes = capture._running_processes
     crashed = False
@@ -102,13 +107,17 @@ async def _read(loop: asyncio.AbstractEventLoop, tshark: Tshark, path: str, add:
         processes.clear()  # or it would be closed when the capture is collected, after its loop
         await asyncio.gather(*capture._stderr_handling_tasks)
     hand_over()
-    return status, capture._last_error_line or ""
+    return status, b"".join(said)
 
 
 def _fields_of(packet: Any) -> list[str]:
-    """Take the fields out of a pyshark packet, of each the values in the first layer that has it."""
+    """Take the fields out of a pyshark packet, of each the values in the first layer of its protocol."""
     row = [""] * len(FIELDS)
+    met: set[str] = set()
     for layer in (packet.frame_info, *packet.layers):
+        if layer.layer_name in met:
+            continue  # of a packet inside: what the outer one lacks is not to be taken from it
+        met.add(layer.layer_name)
         wanted = _wanted(layer.layer_name)
         for name in layer.field_names:
             place, full = wanted.get(name, (-1, ""))

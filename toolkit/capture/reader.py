@@ -79,8 +79,10 @@ def read(
         ``"tls.handshake.type == 1"``. tshark says which frames these are, with the settings of your Wireshark; the
         columns are made by `engine` as ever (not ``"native"``, which is to need no Wireshark).
     fields
-        Fields of Wireshark to add to `Trace.packets` as columns of text under their own names, for example
-        ``"tls.handshake.extensions_server_name"``; several values in one frame are joined by commas. By tshark, too.
+        Fields of Wireshark to add to `Trace.packets` under their own names, for example
+        ``"tls.handshake.extensions_server_name"``, by tshark, too. They are categories of text, numbers as well
+        (``.astype(int)`` makes numbers of them, ``.astype("Int64")`` where some are missing); several values in one
+        frame are joined by commas.
     strict
         Raise at the first place where the capture is not what it should be, instead of a warning.
     progress
@@ -121,6 +123,12 @@ def read(
     >>> trace = toolkit.read(toolkit.example("obfs4").path)
     >>> trace.packets["protocol"].unique().tolist()
     [6]
+
+    With tshark, fields of Wireshark as numbers:
+
+    >>> trace = toolkit.read(trace.source.path, fields=["tcp.window_size_value"])  # doctest: +SKIP
+    >>> trace.packets["tcp.window_size_value"].astype(int).max()  # doctest: +SKIP
+    65160
     """
     if engine not in ENGINES:
         raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}, got {engine!r}")
@@ -213,6 +221,8 @@ def _trace_of(capture: RawCapture, strict: bool, progress: Progress | None) -> T
         data.check()
     if progress is not None:
         progress(len(data), len(data))
+    if capture.missing == "limit" and framing.problems and _is_cut(framing.problems[-1], len(data)):
+        framing.problems.pop()  # nothing but the limit cut it
     if capture.problem is not None:
         framing.problems.insert(0, capture.problem)
     table, kept = restore(capture.path, columns.finish(), framing.problems)
@@ -234,6 +244,11 @@ def _trace_of(capture: RawCapture, strict: bool, progress: Progress | None) -> T
         version=capture.version,
     )
     return Trace(table, hosts.finish(), (data,), (source,), history=(f"read {source.name}",), kept_entropy=kept)
+
+
+def _is_cut(problem: CaptureWarning, size: int) -> bool:
+    """Whether what is missing is the rest of a record that the end of the data cuts."""
+    return problem.offset is not None and problem.found == f"the last {size - problem.offset} bytes"
 
 
 def _stage(progress: Progress, first: int, last: int, *, size: int | None = None) -> Progress:

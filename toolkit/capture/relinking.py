@@ -280,14 +280,11 @@ def _network(data: Bytes, out: Bytes, position: Int, end: Int, link: Int) -> Int
     if link == 0 or link == 108:
         _keep(data, out, position, 4, end)
         return position + 4
-    if link == 104 or (
-        (link == 9 or link == 50)
-        and two
-        and data[position + 1] == 0
-        and (data[position] == 0x0F or data[position] == 0x8F or (link == 50 and data[position] != 0xFF))
-    ):
-        _keep(data, out, position, 2, end)
-        return _from_ethertype(data, out, position + 2, end)
+    if (link == 104 or link == 9 or link == 50) and position < end:
+        cisco = data[position] == 0x0F or data[position] == 0x8F
+        if link == 104 or cisco or (link == 50 and two and data[position] != 0xFF and data[position + 1] == 0):
+            _keep(data, out, position, 1, end)
+            return _from_ethertype(data, out, position + 2, end)
     if link == 9 or link == 50:
         return _from_ppp(data, out, position, end)
     if link == 166:

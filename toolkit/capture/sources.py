@@ -10,7 +10,7 @@ import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import zstandard
@@ -19,6 +19,7 @@ from toolkit.capture.framing import ENOUGH, starts_capture
 from toolkit.errors import CaptureError, CaptureWarning
 from toolkit.storage import Bytes, CaptureFile, Version
 
+Missing = Literal["", "limit", "damage"]
 Progress = Callable[[int, int], None]
 """Called now and then with the bytes done and the bytes in all."""
 
@@ -27,6 +28,7 @@ RATIO = 200
 CEILING = 64 << 30
 """What a compressed capture may grow to unless told otherwise: 200 times its size, at least 1 GiB, at most 64 GiB."""
 
+_RAISE = "; if you trust the file, give more: `max_decompressed` of `read`, --max-decompressed on the command line"
 _SLICE = 1 << 18  # most bytes looked at at a time
 _MOST = 1 << 20  # bytes that a slice may give at once where that can be told; bzip2 can make a megabyte of one byte
 _TELL = 1 << 18  # compressed bytes between two reports of progress
@@ -82,6 +84,9 @@ class RawCapture:
         Which file was read, and when it was last written to.
     problem
         Why the compressed stream was not read to its end, or None.
+    missing
+        Why bytes are missing at the end of `data`: ``"limit"`` if more than was allowed was to come, ``"damage"`` if
+        the compressed stream is cut or broken.
     """
 
     path: str
@@ -90,6 +95,7 @@ class RawCapture:
     size: int
     version: Version
     problem: CaptureWarning | None
+    missing: Missing = ""
 
 
 def open_capture(
@@ -115,11 +121,11 @@ def open_capture(
         if compression.magic.match(head):
             limit = max_decompressed or min(max(RATIO * len(file), FLOOR), CEILING)
             try:
-                data, problem = _decompress(file, compression, limit, progress)
+                data, problem, missing = _decompress(file, compression, limit, progress)
                 file.check()
             finally:
                 file.close()
-            return RawCapture(name, data, compression.name, len(file), file.version, problem)
+            return RawCapture(name, data, compression.name, len(file), file.version, problem, missing)
     return RawCapture(name, file, "", len(file), file.version, None)
 
 
@@ -167,16 +173,17 @@ def _check_kind(name: str, status: os.stat_result) -> None:
 
 def _decompress(
     packed: CaptureFile, compression: _Compression, limit: int, progress: Progress | None
-) -> tuple[Bytes, CaptureWarning | None]:
+) -> tuple[Bytes, CaptureWarning | None, Missing]:
     """Decompress every member of a stream; of a broken one, all that comes before the broken place.
 
     Nothing more is decompressed once the limit is reached, or it is clear that no capture comes out.
     """
     out = bytearray()
     problem = None
+    missing: Missing = ""
 
-    def note(expected: str, found: str, offset: int) -> CaptureWarning:
-        return CaptureWarning(packed.path, expected, found, offset, note="what comes before it is kept")
+    def note(expected: str, found: str, offset: int, more: str = "") -> CaptureWarning:
+        return CaptureWarning(packed.path, expected, found, offset, note=f"what comes before it is kept{more}")
 
     stream = compression.start()
     slice_size = min(_SLICE, compression.slice_size)
@@ -199,11 +206,12 @@ def _decompress(
             good, offset = _salvage(compression, packed, member, position, limit - before)
             out[before:] = good
             if len(out) <= limit:
-                problem = note(f"{compression.name} data", str(error), offset)
+                problem, missing = note(f"{compression.name} data", str(error), offset), "damage"
                 break
         if len(out) > limit:
             del out[limit:]
-            problem = note(f"at most {limit} bytes of decompressed data (`max_decompressed`)", "more", position)
+            expected = f"at most {limit} bytes of decompressed data (`max_decompressed`)"
+            problem, missing = note(expected, "more", position, _RAISE), "limit"
             break
         if not known and len(out) >= ENOUGH:
             known = starts_capture(out[:ENOUGH])
@@ -222,10 +230,10 @@ def _decompress(
             progress(told, total)
     else:
         if member < total:  # the last member never reached its end
-            problem = note(f"more {compression.name} data", "the end of the file", total)
+            problem, missing = note(f"more {compression.name} data", "the end of the file", total), "damage"
     data = np.frombuffer(out, dtype=np.uint8)
     data.flags.writeable = False
-    return data, problem
+    return data, problem, missing
 
 
 def _feed(stream: _Decompressor, piece: bytes) -> Iterable[bytes]:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from toolkit.capture.framing import Framing, read_frames
 from toolkit.capture.sources import open_capture
 from toolkit.errors import CaptureError, CaptureWarning, ToolkitError
 from toolkit.storage import CaptureFile
@@ -33,11 +34,14 @@ BETWEEN = "\x1f"
 """Stands between the values of a field that a frame has several of."""
 
 _CHUNK = 16_384  # frames turned into columns at a time
+_CUT = "cut short in the middle of a packet"
 _NOISE = ("Running as user",)  # said at each start, of no use to the reader
 _INSTALL = (
     "install it (Debian, Ubuntu: apt-get install tshark; macOS: brew install wireshark; Windows: "
-    "https://www.wireshark.org/download.html), or read with engine='native', which needs none"
+    "https://www.wireshark.org/download.html)"
 )
+OTHERWISE = ", or read with engine='native', which needs none"
+"""How the message that there is no tshark ends."""
 
 
 class WiresharkError(ToolkitError):
@@ -71,14 +75,15 @@ def find_tshark() -> Tshark:
     """
     path = shutil.which("tshark") or next((place for place in _usual_places() if Path(place).is_file()), None)
     if path is None:
-        raise WiresharkError(f"expected tshark {LEAST[0]}.{LEAST[1]} or newer, found none: {_INSTALL}")
+        raise WiresharkError(f"expected tshark {LEAST[0]}.{LEAST[1]} or newer, found none: {_INSTALL}{OTHERWISE}")
     said = _version_text(path, os.stat(path).st_mtime_ns)
     found = re.search(r"\b(\d+)\.(\d+)\.(\d+)", said)
     if found is None:
         raise WiresharkError(f"expected {path} to tell its version, found {said.partition(os.linesep)[0]!r}")
     tshark = Tshark(path, tuple(int(part) for part in found.groups()))
     if tshark.version < LEAST:
-        raise WiresharkError(f"expected tshark {LEAST[0]}.{LEAST[1]} or newer, found {tshark.name}: {_INSTALL}")
+        expected = f"expected tshark {LEAST[0]}.{LEAST[1]} or newer"
+        raise WiresharkError(f"{expected}, found {tshark.name}: {_INSTALL}{OTHERWISE}")
     return tshark
 
 
@@ -122,25 +127,43 @@ def interrupts_held() -> Iterator[Callable[[], None]]:
 
 
 @contextlib.contextmanager
-def plain_file(path: str | os.PathLike[str], max_decompressed: int | None = None) -> Iterator[str]:
+def plain_file(
+    path: str | os.PathLike[str], problems: list[CaptureWarning], max_decompressed: int | None = None
+) -> Iterator[str]:
     """Give the path of a capture that tshark can open: itself, or a temporary copy that is not compressed.
+
+    A problem of the compressed file is added to `problems`. What is said of the path that it gives, there or in an
+    error, is at the end said of the path that was given to it.
 
     Raises
     ------
     CaptureError
-        As `open_capture`.
+        As `open_capture`; and as the native engine, if something is compressed that is not pcap or pcapng. tshark
+        would read other formats, but `open_capture` stops at them.
     """
     capture = open_capture(path, None, max_decompressed)
-    if isinstance(capture.data, CaptureFile):
-        yield os.path.abspath(capture.path)  # a name that starts with a dash would be taken for an option
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, "capture")
-        capture.data.tofile(copy)
+    data = capture.data
+    with contextlib.ExitStack() as stack:
+        if isinstance(data, CaptureFile):
+            plain = os.path.abspath(capture.path)  # a name that starts with a dash would be taken for an option
+        else:
+            if capture.problem is not None and not len(data):
+                raise CaptureError(*capture.problem.args)
+            read_frames(capture.path, data, Framing(capture.path))  # raises if it is no capture
+            plain = str(Path(stack.enter_context(tempfile.TemporaryDirectory()), "capture"))
+            data.tofile(plain)
+        if capture.problem is not None:
+            problems.append(capture.problem)
+        before = len(problems)
         try:
-            yield str(copy)
+            yield plain
         except CaptureError as error:
             raise CaptureError(capture.path, *error.args[1:]) from error
+        except FilterError as error:
+            raise FilterError(str(error).replace(plain, capture.path)) from error
+        found = [CaptureWarning(capture.path, *problem.args[1:]) for problem in problems[before:]]
+        # where the copy was cut, it is no news that a packet is
+        problems[before:] = [problem for problem in found if not (capture.missing and _CUT in problem.found)]
 
 
 def read_fields(
@@ -187,19 +210,20 @@ def read_fields(
             process.wait()
             output.close()
         errors.seek(0)
-        problem = check(path, status, errors.read().decode("utf-8", "replace"))
+        problem = check(path, status, errors.read())
     if problem is not None:
         problems.append(problem)
 
 
-def check(path: str, status: int, said: str) -> CaptureWarning | None:
+def check(path: str, status: int, said: bytes) -> CaptureWarning | None:
     """Understand what tshark said at its end: None, a fault of the file whose good part it gave, or an error."""
-    text = "\n".join(line for line in said.splitlines() if line.strip() and not line.startswith(_NOISE))
+    lines = os.fsdecode(said).splitlines()  # as the path is decoded
+    text = "\n".join(line for line in lines if line.strip() and not line.startswith(_NOISE))
     if status == 0:
         return None
-    named = f'The file "{path}"'  # which may be a temporary copy, see `plain_file`
-    if named in text:
-        found = " ".join(text.removeprefix("tshark: ").replace(named, "a file that").split())
+    if f'"{path}"' in text:
+        found = text.removeprefix("tshark: ").replace(f'The file "{path}"', "a file that").replace(f'"{path}"', "it")
+        found = " ".join(found.split()).replace(". (", " (").removesuffix(".")  # more may follow
         if "isn't a capture file" in text:
             raise CaptureError(path, "a capture that tshark can read", found)
         return CaptureWarning(path, "a whole capture", found, note="the frames before it are kept")  # cut or damaged

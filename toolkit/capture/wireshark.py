@@ -1,7 +1,8 @@
 """Wireshark's dissectors as a second, independent reader: what tshark says of each frame, as the columns of a `Trace`.
 
-Slow (some 5,000 packets a second by ``tshark -T fields``, some 600 by pyshark) where the native reader takes
-millions. It is there to be compared with, and for link types that the native reader does not know.
+Slow (some 15,000 packets a second by ``tshark -T fields``, some 1,000 by pyshark) where the native reader takes
+millions (``python -m benchmarks --only engines``). It is there to be compared with, and for link types that the native
+reader does not know.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ from toolkit.trace import Trace
 
 FIELDS = (
     *("frame.number", "frame.time_epoch", "frame.protocols", "frame.len", "frame.cap_len"),
-    *("ip.src", "ip.dst", "ip.proto", "ip.len", "ip.hdr_len", "ip.ttl", "ip.id", "ip.flags.mf", "ip.frag_offset"),
+    *("ip.src", "ip.dst", "ip.cur_rt", "ip.proto", "ip.len", "ip.hdr_len", "ip.ttl", "ip.id"),
+    *("ip.flags.mf", "ip.frag_offset"),
     *("ipv6.src", "ipv6.dst", "ipv6.plen", "ipv6.hlim", "ipv6.nxt", "ipv6.opt.jumbo"),
     *("ipv6.hopopts.nxt", "ipv6.routing.nxt", "ipv6.dstopts.nxt", "ah.next_header", "mip6.proto", "hip.proto"),
     *("ipv6.fraghdr.nxt", "ipv6.fraghdr.ident", "ipv6.fraghdr.offset", "ipv6.fraghdr.more"),
@@ -45,7 +47,10 @@ FIELDS = (
     *("tcp.checksum", "tcp.urgent_pointer", "tcp.payload"),
     *("udp.srcport", "udp.dstport", "udp.length", "udp.checksum", "udp.payload"),
 )
-"""The fields that the columns are made of."""
+"""The fields that the columns are made of.
+
+While a source route lasts, ``ip.dst`` is the end of the route, and ``ip.cur_rt`` what the header calls the destination.
+"""
 
 PREFERENCES = {
     # each packet as it is in its frame: without reassembly, and lengths from the headers
@@ -53,6 +58,7 @@ PREFERENCES = {
     "ipv6.defragment": "FALSE",
     "tcp.desegment_tcp_streams": "FALSE",
     "tcp.analyze_sequence_numbers": "FALSE",
+    "ip.summary_in_tree": "TRUE",  # see `read_by_tshark`
     # a wrong checksum would end the dissection
     "ip.check_checksum": "FALSE",
     "tcp.check_checksum": "FALSE",
@@ -61,7 +67,7 @@ PREFERENCES = {
 """What must not depend on the settings of the user's Wireshark."""
 
 Add = Callable[[pd.DataFrame], None]
-"""Takes a chunk of frames, with a column of text for each of `FIELDS`."""
+"""Takes a chunk of frames, with a column of text for each of `FIELDS`; ``ip.cur_rt`` is the outermost header's."""
 Reader = Callable[[Tshark, str, list[CaptureWarning], Add], None]
 Texts = npt.NDArray[np.object_]
 Ints = npt.NDArray[np.int64]
@@ -84,7 +90,7 @@ _KEYS = (
 """What decides which layers a frame has, besides their list."""
 _NUMBERS = (
     *("frame.number", "frame.len", "frame.cap_len", "ip.len", "ip.hdr_len", "ip.ttl", "ip.id"),
-    *("ipv6.plen", "ipv6.hlim", "ipv6.opt.jumbo", "ipv6.fraghdr.ident"),
+    *("ipv6.plen", "ipv6.hlim", "ipv6.opt.jumbo"),
     *("tcp.srcport", "tcp.dstport", "tcp.seq_raw", "tcp.ack_raw", "tcp.flags", "tcp.hdr_len", "tcp.len"),
     *("tcp.checksum", "udp.srcport", "udp.dstport", "udp.length", "udp.checksum"),
 )
@@ -92,7 +98,11 @@ _NUMBERS = (
 
 def read_by_tshark(tshark: Tshark, path: str, problems: list[CaptureWarning], add: Add) -> None:
     """Hand over `FIELDS` as ``tshark -T fields`` gives them, in chunks."""
-    for chunk in read_fields(tshark, path, FIELDS, problems, preferences=PREFERENCES):
+    for chunk in read_fields(tshark, path, ("ip", *FIELDS), problems, preferences=PREFERENCES):
+        # the first value may be of a packet inside; the summary of the outermost header tells
+        routed = np.flatnonzero(chunk["ip.cur_rt"] != "")
+        inside = [row for row in routed if ", Via: " not in chunk["ip"][row].partition(BETWEEN)[0]]
+        chunk.loc[inside, "ip.cur_rt"] = ""
         add(chunk)
 
 
@@ -115,7 +125,7 @@ def read_columns(
     name = os.fspath(path)
     problems: list[CaptureWarning] = []
     table = _Table()
-    with plain_file(path, max_decompressed) as plain:
+    with plain_file(path, problems, max_decompressed) as plain:
         size = os.stat(name).st_size
 
         def add(chunk: pd.DataFrame) -> None:
@@ -124,7 +134,6 @@ def read_columns(
                 progress(min(table.done, size), size)
 
         reader(tshark, plain, problems, add)
-    problems = [CaptureWarning(name, *problem.args[1:]) for problem in problems]  # not the temporary copy
     if strict and problems:
         raise CaptureError(*problems[0].args)
     for problem in problems:
@@ -159,19 +168,23 @@ class _Table:
     def add(self, chunk: pd.DataFrame) -> None:
         self.frames += len(chunk)
         texts = {name: np.asarray(chunk[name], dtype=object) for name in FIELDS}
+        texts["ip.dst"] = np.where(texts["ip.cur_rt"] == "", texts["ip.dst"], texts["ip.cur_rt"])
         self.done += int(_numbers(texts["frame.cap_len"]).sum())
-        version, protocol, inside, marks = _layers(texts)
-        keep = version != 0
+        found = _layers(texts)
+        keep = found[:, 0] != 0
         if keep.any():
             kept = {name: column[keep] for name, column in texts.items()}
-            self._tables.append(self._columns(kept, version[keep] == 4, protocol[keep], inside[keep], marks[keep]))
+            version, *rest = found[keep].T
+            self._tables.append(self._columns(kept, version == 4, *rest))
 
     def finish(self) -> tuple[Columns, Hosts, tuple[npt.NDArray[np.uint8], ...]]:
         columns = Columns.concatenate(self._tables)
         columns.freeze()
         return columns, Hosts.from_strings(list(self._hosts))[0], tuple(self._payloads)
 
-    def _columns(self, texts: dict[str, Texts], is4: Flags, protocol: Ints, inside: Ints, marks: Ints) -> Columns:
+    def _columns(
+        self, texts: dict[str, Texts], is4: Flags, protocol: Ints, inside: Ints, marks: Ints, fragments: Ints
+    ) -> Columns:
         """Turn the rows of a chunk, each with an IP header, into columns."""
         number = {name: _numbers(texts[name]) for name in _NUMBERS}
         tcp, udp = inside == 6, inside == 17
@@ -219,7 +232,7 @@ class _Table:
             "payload_length": length,
             "payload_captured": captured,
             "tls_type": tls_types(self._payloads[-1], start - self._kept, np.where(tcp, captured, 0)),
-            "ip_id": np.where(is4, number["ip.id"], number["ipv6.fraghdr.ident"]) & 0xFFFF,
+            "ip_id": np.where(is4, number["ip.id"], _idents(texts["ipv6.fraghdr.ident"], fragments)) & 0xFFFF,
             "marks": marks | np.where(partial, PARTIAL_CHECKSUM, 0),
             "number": number["frame.number"],
             "frame_offset": start,
@@ -254,63 +267,75 @@ class _Table:
         return self._kept + np.cumsum(lengths) - lengths, lengths
 
 
-def _layers(texts: dict[str, Texts]) -> tuple[Ints, Ints, Ints, Ints]:
-    """Find the outermost IP layer of each frame: version, protocol, transport (0 for none), marks."""
+def _layers(texts: dict[str, Texts]) -> Ints:
+    """Find the outermost IP layer of each frame: version, protocol, transport (0 for none), marks, fragment headers."""
     keys = texts["frame.protocols"]
     for name in _KEYS:
         keys = keys + "\t" + (np.where(texts[name] == "", "", "yes") if name.endswith(".dst") else texts[name])
     codes, unique = pd.factorize(keys)
-    found = np.array([_outermost(*key.split("\t")) for key in unique], np.int64).reshape(-1, 4)[codes]
-    return found[:, 0], found[:, 1], found[:, 2], found[:, 3]
+    return np.array([_outermost(*key.split("\t")) for key in unique], np.int64).reshape(-1, 5)[codes]
 
 
-def _outermost(listed: str, dst4: str, dst6: str, *rest: str) -> tuple[int, int, int, int]:
+def _outermost(listed: str, dst4: str, dst6: str, *rest: str) -> tuple[int, int, int, int, int]:
     fields = dict(zip(_KEYS[2:], rest, strict=True))
     layers = [layer for layer in listed.split(":") if not layer.startswith("ipv6.")]
     # an IPv6 packet behind the EtherType of IPv4 is shown as both
     place = next((i for i, name in enumerate(layers) if name == "ipv6" or (name == "ip" and dst4)), -1)
     if place < 0 and not dst4:
-        return 0, 0, 0, 0
+        return 0, 0, 0, 0, 0
     if place < 0:  # behind MPLS tshark 4.4 does not list it
         version, rest_of = 4, [layer for layer in layers if layer in _TRANSPORTS]
     else:
         version, rest_of = 6 if layers[place] == "ipv6" else 4, layers[place + 1 :]
     if version == 6 and not dst6:
-        return 0, 0, 0, 0
+        return 0, 0, 0, 0, 0
     if version == 6:
-        protocol, marks = _behind_extensions(fields)
+        protocol, marks, fragments = _behind_extensions(fields)
         rest_of = [layer for layer in rest_of if layer != "ah"]
     else:
-        protocol = _first(fields["ip.proto"])
+        protocol, fragments = _first(fields["ip.proto"]), 0
         offset, more = _first(fields["ip.frag_offset"]), _first(fields["ip.flags.mf"])
         marks = LATER_FRAGMENT if offset else FIRST_FRAGMENT if more else 0
     inside = _TRANSPORTS.get(rest_of[0], 0) if rest_of and not marks & LATER_FRAGMENT else 0
-    return version, protocol, inside if inside == protocol else 0, marks
+    return version, protocol, inside if inside == protocol else 0, marks, fragments
 
 
-def _behind_extensions(fields: dict[str, str]) -> tuple[int, int]:
-    """Follow the chain of IPv6 headers: the protocol at its end, and what it says of fragments."""
+def _behind_extensions(fields: dict[str, str]) -> tuple[int, int, int]:
+    """Follow the chain of IPv6 headers: the protocol at its end, what it says of fragments, and in how many headers."""
     protocol, marks = _first(fields["ipv6.nxt"]), 0
     met: Counter[int] = Counter()
     while protocol in _NEXT_HEADER:
+        place = met[protocol]
         values = fields[_NEXT_HEADER[protocol]].split(BETWEEN)
-        if met[protocol] >= len(values) or not values[met[protocol]]:
+        if place >= len(values) or not values[place]:
             break
-        step = int(values[met[protocol]])
         met[protocol] += 1
         if protocol == 44:
-            offset, more = _first(fields["ipv6.fraghdr.offset"]), _first(fields["ipv6.fraghdr.more"])
-            marks = LATER_FRAGMENT if offset else FIRST_FRAGMENT if more else 0
-        protocol = step
+            offset, more = (_nth(fields[f"ipv6.fraghdr.{name}"], place) for name in ("offset", "more"))
+            marks |= LATER_FRAGMENT if offset else FIRST_FRAGMENT if more else 0
+        protocol = int(values[place])
         if marks & LATER_FRAGMENT:
             break
-    return protocol, marks
+    return protocol, marks, met[44]
+
+
+def _idents(texts: Texts, fragments: Ints) -> Ints:
+    """Read what the last fragment header of each packet says, 0 without one; those behind are of packets inside."""
+    found = np.zeros(len(texts), np.int64)
+    for row in np.flatnonzero(fragments):
+        found[row] = _nth(texts[row], fragments[row] - 1)
+    return found
 
 
 def _each(texts: Texts, convert: Callable[[str], int]) -> Ints:
     """Convert texts, each different one once."""
     codes, unique = pd.factorize(texts)
     return np.array([convert(text) for text in unique], np.int64)[codes]
+
+
+def _nth(text: str, place: int) -> int:
+    """Read one of the values of a field as a number, 0 for none."""
+    return _first(BETWEEN.join(text.split(BETWEEN)[place:]))
 
 
 def _first(text: str) -> int:

@@ -9,8 +9,8 @@ import click
 
 from toolkit._files import atomically, write_table
 from toolkit.capture.reader import read
-from toolkit.capture.tshark import WiresharkError, find_tshark
-from toolkit.cli.options import CONTEXT, FILE, STRICT, client_option, errors
+from toolkit.capture.tshark import OTHERWISE, WiresharkError, find_tshark
+from toolkit.cli.options import CONTEXT, FILE, Load, client_option, errors, reading
 from toolkit.features import client_features
 from toolkit.hosts import Network
 from toolkit.lengths import LengthClusters, cluster_lengths
@@ -19,15 +19,15 @@ from toolkit.trace import Trace
 
 @click.command(context_settings=CONTEXT)
 @FILE
-@STRICT
-def info(file: str, strict: bool) -> None:
+@reading
+def info(file: str, load: Load) -> None:
     """Say what is in a capture: packets, hosts, times, protocols, and its health.
 
     \b
     toolkit info trace.pcap.gz
     """
     with errors():
-        trace = read(file, strict=strict, progress=True)
+        trace = load(file)
         _show(trace)
         click.secho("\nWireshark", bold=True)
         click.echo(engines_available())
@@ -42,8 +42,8 @@ def info(file: str, strict: bool) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="The page to write; by default the name of the capture with .html.",
 )
-@STRICT
-def report(file: str, clients: list[Network], output: Path | None, strict: bool) -> None:
+@reading
+def report(file: str, clients: list[Network], output: Path | None, load: Load) -> None:
     """Write one HTML page about a capture: summary, health, charts, tables. It needs no network to be read.
 
     Without --client the hosts that open connections are taken for the clients, which the page says.
@@ -58,7 +58,7 @@ def report(file: str, clients: list[Network], output: Path | None, strict: bool)
     if target.resolve() == Path(file).resolve():  # the name of a capture plays no part: it may end in .html
         raise click.UsageError(f"{target} is the capture itself: give another --output")
     with errors():
-        write_report(read(file, strict=strict, progress=True), target, clients=clients or None)
+        write_report(load(file), target, clients=clients or None)
         click.echo(f"wrote {target}")
 
 
@@ -127,7 +127,8 @@ def engines_available() -> str:
     try:
         found = find_tshark().name
     except WiresharkError as error:
-        found = f"tshark: {error}"
+        without = str(error).removesuffix(OTHERWISE)
+        found = f"tshark: {without}; the native engine, which reads captures here, needs none"
     return f"{found}; pyshark {version('pyshark')}"
 
 

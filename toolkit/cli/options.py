@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,15 +14,19 @@ from typing import Any, TypeAlias
 import click
 
 from toolkit._files import TABLE_SUFFIXES
+from toolkit.capture.reader import read
 from toolkit.errors import CaptureWarning, ToolkitError
 from toolkit.features import feature_names
 from toolkit.hosts import Network, parse_networks
+from toolkit.trace import Trace
 from toolkit.windows import nanoseconds
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 Callback: TypeAlias = Callable[[click.Context, click.Parameter, Any], Any]
+Load: TypeAlias = Callable[[str], Trace]
+"""Reads a capture as the options say."""
 
 
 def checked(parse: Callable[[Any], Any]) -> Callback:
@@ -59,6 +65,14 @@ def parse_bandwidth(value: str) -> float | str:
     return number
 
 
+def parse_size(value: str) -> int:
+    """Read a number of bytes, such as ``5000000`` or ``10G``, which is 10 GiB."""
+    found = re.fullmatch(r"([1-9][0-9]{0,17})([KMGT]?)", value, re.ASCII | re.IGNORECASE)
+    if found is None:
+        raise ValueError(f"must be a number of bytes above 0, or one with K, M, G or T behind, got {value!r}")
+    return int(found[1]) << 10 * " KMGT".index(found[2].upper() or " ")
+
+
 def parse_sets(value: str) -> list[str]:
     """Read names of feature sets, with commas between."""
     names = [name.strip() for name in value.split(",")]
@@ -77,7 +91,6 @@ def parse_table(value: str) -> Path:
 
 
 FILE = click.argument("file", type=click.Path())
-STRICT = click.option("--strict", is_flag=True, help="Fail at the first fault of the capture instead of a warning.")
 OUTPUT = click.option(
     "-o",
     "--output",
@@ -119,6 +132,33 @@ def client_option(required: bool) -> Callable[[Callable[..., None]], Callable[..
         required=required,
         help=text,
     )
+
+
+def reading(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of reading a capture; it gets a `Load` as its argument `load`."""
+
+    @click.option("--strict", is_flag=True, help="Fail at the first fault of the capture instead of a warning.")
+    @click.option(
+        "--max-decompressed",
+        metavar="BYTES",
+        callback=checked(parse_size),
+        help="Most bytes that a compressed capture may grow to, such as 10G; by default 200 times the file, but 1 GiB "
+        "at least and 64 GiB at most.",
+    )
+    @functools.wraps(command)
+    def with_load(*arguments: Any, strict: bool, max_decompressed: int | None, **options: Any) -> None:
+        def load(path: str) -> Trace:
+            if path == "-" and not Path(path).exists():
+                name = click.get_current_context().info_name
+                raise click.UsageError(
+                    f"- is no file; for standard input: toolkit {name} /dev/stdin < FILE "
+                    "(not from a pipe, of which nothing can be read twice: write it to a file first)"
+                )
+            return read(path, strict=strict, progress=True, max_decompressed=max_decompressed)
+
+        command(*arguments, load=load, **options)
+
+    return with_load
 
 
 @contextlib.contextmanager

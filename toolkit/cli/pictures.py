@@ -7,16 +7,16 @@ from typing import Any
 
 import click
 
-from toolkit.capture.reader import read
 from toolkit.cli.options import (
     CONTEXT,
     PACKETS,
-    STRICT,
     TIME_WINDOW,
+    Load,
     checked,
     client_option,
     errors,
     parse_bandwidth,
+    reading,
 )
 from toolkit.errors import ToolkitError
 from toolkit.hosts import Network
@@ -60,7 +60,7 @@ def _number(value: str) -> float:
 @click.option(
     "--check", is_flag=True, help="Make nothing: say whether the figures there still come out of the captures."
 )
-@STRICT
+@reading
 def figures(
     traces: tuple[str, ...],
     labels: tuple[str, ...],
@@ -72,7 +72,7 @@ def figures(
     time_window: str,
     packets: int,
     check: bool,
-    strict: bool,
+    load: Load,
 ) -> None:
     """Make the standard set of paper figures, or check it.
 
@@ -102,11 +102,11 @@ def figures(
         raise click.UsageError(f"the labels of the captures must differ: {', '.join(names)}; give each a --label")
     with errors():
         if check:
-            _check(output, traces, only)
+            _check(output, traces, only, load)
             return
         captures = [] if traces else recipes.sample_captures()
         for name, file in zip(names, traces, strict=True):
-            trace = read(file, strict=strict, progress=True)
+            trace = load(file)
             # where nobody opens a connection, everybody is looked at
             theirs = tuple(map(str, clients)) or suggest_clients(trace) or trace.hosts
             captures.append(recipes.Capture(name, trace, theirs))
@@ -117,13 +117,13 @@ def figures(
         click.echo(f"wrote {output / 'index.md'}")
 
 
-def _check(folder: Path, traces: tuple[str, ...], only: tuple[str, ...]) -> None:
+def _check(folder: Path, traces: tuple[str, ...], only: tuple[str, ...], load: Load) -> None:
     from toolkit.standard_figures import verify_figure
 
     found = sorted(path for path in folder.glob("*.json") if not only or path.stem in only)
     if not found:
         raise click.ClickException(f"no figure in {folder}")
-    opened = [read(path) for path in traces]
+    opened = [load(path) for path in traces]
     wrong = False
     for path in found:
         try:

@@ -9,8 +9,7 @@ from pathlib import Path
 import click
 
 from toolkit.capture.beside import table_path
-from toolkit.capture.reader import read
-from toolkit.cli.options import CONTEXT, FILE, STRICT, client_option, errors
+from toolkit.cli.options import CONTEXT, FILE, Load, client_option, errors, reading
 from toolkit.cryptopan import new_key, parse_key, read_key
 from toolkit.errors import ToolkitError
 from toolkit.hosts import Network
@@ -42,7 +41,7 @@ KEY_VARIABLE = "TOOLKIT_KEY"
 )
 @click.option("--keep-payload", is_flag=True, help="Keep the payload of TCP and UDP, with all that it may say.")
 @client_option(required=False)
-@STRICT
+@reading
 def anonymise(
     file: str,
     output: Path,
@@ -50,7 +49,7 @@ def anonymise(
     fresh: Path | None,
     keep_payload: bool,
     clients: list[Network],
-    strict: bool,
+    load: Load,
 ) -> None:
     """Write a capture with pseudonyms for its addresses, and without what identifies people and machines.
 
@@ -69,7 +68,7 @@ def anonymise(
     if key_file is not None and fresh is not None:
         raise click.UsageError("--key-file and --new-key exclude each other")
     with errors():
-        trace = read(file, strict=strict, progress=True)
+        trace = load(file)
         key = _key(key_file, fresh)
         write_anonymised(trace, output, key=key, keep_payload=keep_payload)
         lost = sum(source.frames - source.packets for source in trace.sources)

@@ -8,20 +8,20 @@ from typing import Any
 import click
 
 from toolkit._files import write_table
-from toolkit.capture.reader import read
 from toolkit.cli.look import show_clusters
 from toolkit.cli.options import (
     CONTEXT,
     FILE,
     OUTPUT,
     PACKETS,
-    STRICT,
     TIME_WINDOW,
+    Load,
     checked,
     client_option,
     errors,
     parse_bandwidth,
     parse_sets,
+    reading,
 )
 from toolkit.features import client_features
 from toolkit.hosts import Network
@@ -54,10 +54,10 @@ from toolkit.sweeps import suggest_bandwidth
 )
 @click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="Clusters to print.")
 @OUTPUT
-@STRICT
+@reading
 def clusters(
     file: str, clients: list[Network], bandwidth: float | str, protocol: Any, tls_only: bool, min_length: int,
-    max_length: int, top: int, output: Path | None, strict: bool,
+    max_length: int, top: int, output: Path | None, load: Load,
 ) -> None:  # fmt: skip
     """Cluster payload lengths by mean shift and print the largest clusters.
 
@@ -70,7 +70,7 @@ def clusters(
     if tls_only and protocol == "udp":
         raise click.UsageError("--tls-only goes with --protocol tcp")
     with errors():
-        trace = read(file, strict=strict, progress=True)
+        trace = load(file)
         if clients:
             trace = trace.select(clients=clients)
         choice: dict[str, Any] = {
@@ -104,10 +104,10 @@ def clusters(
     help="What to do with the packets of a pair that fill no window.",
 )
 @OUTPUT
-@STRICT
+@reading
 def features(
     file: str, clients: list[Network], time_window: str, packets: int, features: list[str] | None, remainder: Any,
-    output: Path | None, strict: bool,
+    output: Path | None, load: Load,
 ) -> None:  # fmt: skip
     """Compute the features of each window of packets, by client and target.
 
@@ -118,7 +118,7 @@ def features(
     toolkit features trace.pcap -c 10.0.0.5 --features entropy,psh > features.csv
     """
     with errors():
-        trace = read(file, strict=strict, progress=True)
+        trace = load(file)
         table = client_features(
             trace,
             clients,
