@@ -138,7 +138,6 @@ TOO_LATE = "a time after the year 2262: more nanoseconds than 64 bits hold"
 SHORTER = "a frame of fewer bytes than the file has of it: we take what is there"
 UNKNOWN = "a link type that the native reader does not know"
 NO_ROW = "an IP header that is cut or contradicts itself: no row"
-OTHER_VERSION = "IPv4 behind the EtherType of IPv6: tshark does not look into it"
 CUT_OPTIONS = "cut within the options of IPv4: tshark gives no destination, which a source route may change"
 FRAGMENT = "a first fragment: tshark gives the UDP length of the whole datagram, no TCP length"
 OFFLOAD = "IPv6 length 0 (offload, jumbogram): we take the frame's, tshark only for IPv4"
@@ -165,8 +164,6 @@ def reason(column: str, values: tuple[Any, Any], marks: int, row: dict[str, list
         return UNKNOWN if unknown else ""
     if column == "dst" and not theirs and marks & TRUNCATED:
         return CUT_OPTIONS
-    if column == "row" and row["frame.protocols"][0].endswith("ethertype:data") and row["ip.version"][0] == "4":
-        return OTHER_VERSION
     if column in ("ip_length", *TRANSPORT) and marks & LENGTH_FROM_FRAME:
         return OFFLOAD
     if column == "payload_length" and marks & FIRST_FRAGMENT:

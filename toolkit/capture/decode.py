@@ -34,6 +34,9 @@ from toolkit.storage import Bytes
 PPI = 192
 """Link type of frames that say themselves of which link type they are."""
 
+_NETLINK = 824
+"""Kind of device on which Linux (cooked) has messages of the kernel, and another number where the EtherType is."""
+
 # Counts of frames that are no rows
 NON_IP, UNKNOWN_LINK, NO_HEADER, BAD_HEADER = range(4)
 
@@ -82,6 +85,12 @@ def _long(data: Bytes, position: Int) -> np.uint64:
 
 
 @kernel
+def _six(data: Bytes, position: Int, end: Int) -> Int:
+    """Where a packet starts that is said to be of IPv6; -1 if it says itself that it is of IPv4."""
+    return -1 if position < end and data[position] >> 4 == 4 else position
+
+
+@kernel
 def _from_ethertype(data: Bytes, position: Int, end: Int) -> Int:
     """Find the network layer behind the EtherType at `position`: where it starts, -1 if it is not IP."""
     return _behind(data, _short(data, position), position + 2, end) if position + 2 <= end else -1
@@ -91,8 +100,10 @@ def _from_ethertype(data: Bytes, position: Int, end: Int) -> Int:
 def _behind(data: Bytes, kind: Int, position: Int, end: Int) -> Int:
     """Find the network layer in what starts at `position` and is of the EtherType `kind`."""
     while True:
-        if kind == 0x0800 or kind == 0x86DD:
+        if kind == 0x0800:
             return position
+        if kind == 0x86DD:
+            return _six(data, position, end)
         if kind == 0x8100 or kind == 0x88A8 or kind == 0x9100 or kind == 0x9200:
             position += 2  # a VLAN tag; another EtherType follows
         elif kind == 0x892F:
@@ -112,15 +123,20 @@ def _behind(data: Bytes, kind: Int, position: Int, end: Int) -> Int:
         elif kind == 0xD28B:  # a time stamp of Arista's switches, of 8 or 6 bytes
             if position + 4 > end or _short(data, position) != 1:
                 return -1
-            short = _short(data, position + 2) & 0xFF == 0x20
-            position += 10 if short else 12
+            version = _short(data, position + 2)
+            if version == 0x10 or version == 0x110:
+                position += 12
+            elif version == 0x20 or version == 0x120:
+                position += 10
+            else:
+                return -1
         elif kind == 0x894F:  # NSH: the length of its header in units of 4 bytes, and the number of what follows
             if position + 8 > end:
                 return -1
             inside, size = data[position + 3], (_short(data, position) & 0x3F) * 4
             position += size
             if inside == 1 or inside == 2:
-                return position
+                return position if inside == 1 else _six(data, position, end)
             if inside != 3 or size < 8:
                 return -1
             position += 12  # the addresses of the frame inside
@@ -222,7 +238,7 @@ def _from_frame_relay(data: Bytes, position: Int, end: Int) -> Int:
     if data[position] != 3:
         return _from_ethertype(data, position, end)
     if data[position + 1] == 0xCC or data[position + 1] == 0x8E:
-        return position + 2
+        return position + 2 if data[position + 1] == 0xCC else _six(data, position + 2, end)
     if position + 8 <= end and data[position + 1] == 0 and data[position + 2] == 0x80:
         return _from_ethertype(data, position + 6, end)
     return -1
@@ -288,7 +304,7 @@ def _from_ppp(data: Bytes, position: Int, end: Int) -> Int:
     else:
         return -1
     if kind == 0x21 or kind == 0x57:
-        return position
+        return position if kind == 0x21 else _six(data, position, end)
     if kind == 0x281 or kind == 0x283:
         return _from_mpls(data, position, end)
     return -1
@@ -306,16 +322,20 @@ def _network(data: Bytes, position: Int, end: Int, link: Int) -> Int:
         link = np.int64(data[position + 4]) | (np.int64(data[position + 5]) << 8)
         if size < 8:
             return -1
-        position += size
-        if link == PPI:
+        if link == PPI or data[position + 6] or data[position + 7]:
             return -2
+        position += size
     if link == 1:
         return _from_ethertype(data, position + 12, end)
     if link == 113:
+        if position + 16 > end or _short(data, position + 2) == _NETLINK:
+            return -1
         return _from_ethertype(data, position + 14, end)
     if link == 276:
         # the protocol comes first, and is followed by the rest of a header of 20 bytes
-        return _behind(data, _short(data, position), position + 20, end) if position + 20 <= end else -1
+        if position + 20 > end or _short(data, position + 8) == _NETLINK:
+            return -1
+        return _behind(data, _short(data, position), position + 20, end)
     if link == 12 or link == 14 or link == 101 or link == 228 or link == 229:
         return position if position < end else -1
     if link == 0 or link == 108:
@@ -327,9 +347,13 @@ def _network(data: Bytes, position: Int, end: Int, link: Int) -> Int:
             number = _word(data, position)  # or the EtherType, as some write it
             number = number if number < 0x10000 else int(data[position]) | (int(data[position + 1]) << 8)
             rest = data[position + 2] | data[position + 3] if _short(data, position) else 0
-            return position + 4 if rest == 0 and (number == 0x0800 or number == 0x86DD) else -1
-        if family == 2 or family == 10 or family == 24 or family == 28 or family == 30:
+            if rest or (number != 0x0800 and number != 0x86DD):
+                return -1
+            return position + 4 if number == 0x0800 else _six(data, position + 4, end)
+        if family == 2:
             return position + 4
+        if family == 10 or family == 24 or family == 28 or family == 30:
+            return _six(data, position + 4, end)
         return -1
     if link == 9 or link == 50:
         if link == 50 and position + 2 <= end and data[position] != 0xFF and data[position + 1] == 0:
@@ -365,8 +389,10 @@ def _network(data: Bytes, position: Int, end: Int, link: Int) -> Int:
         return _by_version(data, position + ((np.int64(data[position]) + 3) & ~3), end) if position < end else -1
     if link == 138:  # IP over IEEE 1394
         return _from_ethertype(data, position + 16, end)
-    if link == 226:  # Solaris: a header with the zones
-        return _by_version(data, position + 24, end)
+    if link == 226:  # Solaris: a header with address family and zones
+        if position + 24 > end or (data[position + 1] != 2 and data[position + 1] != 26):
+            return -1
+        return position + 24 if data[position + 1] == 2 else _six(data, position + 24, end)
     if link == 242:  # IP over InfiniBand: addresses, EtherType, two bytes that are 0 (RFC 4391)
         return _behind(data, _short(data, position + 40), position + 44, end) if position + 44 <= end else -1
     if link == 204:  # PPP behind a byte for the direction

@@ -275,7 +275,7 @@ class _Unknown:
         self.kinds[kind] = earliest, before + number
 
 
-def _kinds(values: npt.NDArray[np.int32]) -> list[tuple[int, int, int]]:
+def _kinds(values: npt.NDArray[np.signedinteger]) -> list[tuple[int, int, int]]:
     """Give each value with the place where it is first, and how often it is there."""
     if (values == values[0]).all():  # nearly always
         return [(int(values[0]), 0, len(values))]
@@ -285,11 +285,11 @@ def _kinds(values: npt.NDArray[np.int32]) -> list[tuple[int, int, int]]:
 
 def _inside_ppi(data: Bytes, frames: Frames, count: int) -> Iterator[tuple[int, int, int]]:
     """Give the unknown link types that the PPI headers of a chunk announce, as `_kinds` does."""
-    inside = np.full(count, -1, np.int32)
+    inside = np.full(count, -1, np.int64)
     rows = np.flatnonzero((frames.link[:count] == PPI) & (frames.captured[:count] >= 8))
     starts = frames.offset[rows]
-    size, link = (data[starts + place] | data[starts + place + 1].astype(np.int32) << 8 for place in (2, 4))
-    inside[rows] = np.where(size >= 8, link, -1)
+    size, link, high = (data[starts + place] | data[starts + place + 1].astype(np.int64) << 8 for place in (2, 4, 6))
+    inside[rows] = np.where(size >= 8, high << 16 | link, -1)
     for kind, first, number in _kinds(inside):
         if kind >= 0 and (kind == PPI or kind not in LINK_TYPES):
             yield kind, first, number
