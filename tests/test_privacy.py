@@ -234,6 +234,18 @@ def test_wrong_use_of_the_command(tmp_path: Path) -> None:
     )
 
 
+def test_the_key_is_not_written_over(tmp_path: Path) -> None:
+    key, link = tmp_path / "key.txt", tmp_path / "link.txt"
+    digits = toolkit.new_key(key).hex()
+    link.symlink_to(key)
+    new = tmp_path / "new.txt"
+    for output, option, path in ((key, "--key-file", key), (link, "--key-file", key), (new, "--new-key", new)):
+        result = run(OBFS4, "-o", output, option, path)
+        assert (result.exit_code, f"{output} is the file of the key" in result.stderr) == (2, True), result.stderr
+    assert key.read_text().strip() == digits
+    assert not new.exists()
+
+
 def test_which_key_comes_first(tmp_path: Path) -> None:
     paths = [tmp_path / "one.txt", tmp_path / "two.txt"]
     keys = [toolkit.new_key(path) for path in paths]

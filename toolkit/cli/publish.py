@@ -69,6 +69,10 @@ def anonymise(
         raise click.UsageError(f"{output} is the capture itself: give another --output")
     if key_file is not None and fresh is not None:
         raise click.UsageError("--key-file and --new-key exclude each other")
+    if output in (key_file, fresh) or (
+        key_file and output.exists() and key_file.exists() and output.samefile(key_file)
+    ):
+        raise click.UsageError(f"{output} is the file of the key: give another --output")
     with errors():
         key = _key(key_file, fresh)
         try:
