@@ -151,6 +151,20 @@ def rows(trace: Trace, data: bytes) -> list[dict[str, Any]]:
     return found
 
 
+def frame_of(trace: Trace, row: int) -> bytes:
+    """Give the bytes of a frame."""
+    offset, size = int(trace.column("frame_offset")[row]), int(trace.column("frame_captured")[row])
+    return bytes(trace.storage.read(offset, 0, size))
+
+
+def same_columns(one: Trace, other: Trace, *but: str) -> None:
+    """Check that two traces have the same columns, wherever their frames lie, but for those named."""
+    for name in set(Columns._fields) - {"src", "dst", "frame_offset", *but}:
+        assert one.column(name).tolist() == other.column(name).tolist(), name
+    for end in ("src", "dst"):
+        assert [one.hosts[i] for i in one.column(end)] == [other.hosts[i] for i in other.column(end)]
+
+
 def read(data: bytes, **options: Any) -> Trace:
     """Read bytes as a capture file."""
     with tempfile.TemporaryDirectory() as folder:
@@ -176,6 +190,8 @@ def read_broken(data: bytes) -> tuple[Trace, list[str]]:
         assert all(warning.category is toolkit.CaptureWarning for warning in caught)
         assert all(warning.filename == __file__ for warning in caught)
         said = [place_on(str(warning.message)) for warning in caught]
+        if trace.source.zero_payloads:  # said last, and no fault
+            assert "nothing but zeros in the payload" in said.pop()
         assert [place_on(problem) for problem in trace.source.problems] == said
         if said:
             with pytest.raises(toolkit.CaptureError) as first:

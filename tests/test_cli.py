@@ -34,7 +34,7 @@ def test_info() -> None:
     assert result.exit_code == 0
     assert "packets  1,425" in result.stdout
     assert "10.77.0.11" in result.stdout
-    assert "nothing found of 15 things looked for" in result.stdout
+    assert "nothing found of 16 things looked for" in result.stdout
     assert result.stderr == ""
 
 

@@ -157,10 +157,10 @@ def test_the_forms_of_the_report(tmp_path: Path) -> None:
     path.write_bytes(pcap(frames(*BOTH, BOTH[0])))
     report = toolkit.read(path).health()
     table = report.to_frame()
-    assert len(table) == len(report) == 15
+    assert len(table) == len(report) == 16
     assert table.loc["retransmitted", ["count", "share"]].tolist() == [1, pytest.approx(1 / 3)]
     assert str(report).startswith("retransmitted: 1 (33.33% of TCP segments with payload). ")
-    assert str(report).endswith("(13 other things looked for: none found)")
+    assert str(report).endswith("(14 other things looked for: none found)")
     shown = report._repr_html_()
     assert "<td>retransmitted</td><td>1</td>" in shown
     # sentences wrap and stand to the left, in the colours of the notebook's theme

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from making import from_columns
 from reference_lengths import mean_shift
 from sklearn.cluster import MeanShift
 
@@ -43,19 +44,10 @@ CLUMPED = st.lists(
 LENGTHS = st.one_of(SMALL, UGLY, CONSTANT, CLUMPED)
 
 
-class Packets(Trace):
-    """A trace of nothing but the columns given."""
-
-    def __init__(self, **columns):
-        self.given = columns
-
-    def column(self, name):
-        return np.asarray(self.given[name])
-
-
 @pytest.fixture
-def trace() -> Packets:
-    return Packets(
+def trace() -> Trace:
+    return from_columns(
+        ["10.0.0.1"],
         protocol=np.array([6, 6, 17, 6, 1, 17, 6, 6], np.uint8),
         payload_length=np.array([0, 100, 72, 1_448, 8, 172, 101, 600], np.int32),
         ip_length=np.array([40, 140, 100, 1_488, 36, 200, 141, 640], np.int32),

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
-import subprocess
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +12,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import writer
-from capturing import START, read, sent_tcp, sent_udp
+from capturing import START, frame_of, read, same_columns, sent_tcp, sent_udp
 from corpus import changed_captures, frames, read_anything
 from hypothesis import given
 from hypothesis import strategies as st
 from making import SECOND, from_columns, from_dicts, quick
 from reference import TCP, Packet
+from wiresharking import shown
 from writer import LINKS, Frame
 
 import toolkit
 from toolkit import ToolkitError, Trace
 from toolkit.capture import writing
-from toolkit.columns import Columns
 
 LATEST = (1 << 32) * SECOND - 1
 EARLIEST, LAST = np.iinfo(np.int64).min + 1, np.iinfo(np.int64).max
@@ -38,19 +35,10 @@ def bytes_of(trace: Trace, **options: Any) -> bytes:
         return trace.to_pcap(Path(folder, "written"), **options).read_bytes()
 
 
-def frame_of(trace: Trace, row: int) -> bytes:
-    """Give the bytes of a frame."""
-    offset, size = int(trace.column("frame_offset")[row]), int(trace.column("frame_captured")[row])
-    return bytes(trace.storage.read(offset, 0, size))
-
-
 def same(one: Trace, other: Trace) -> None:
     """Check that two traces have the same packets, wherever they lie."""
     assert len(one) == len(other)
-    for name in set(Columns._fields) - {"src", "dst", "number", "frame_offset"}:
-        assert one.column(name).tolist() == other.column(name).tolist(), name
-    for end in ("src", "dst"):
-        assert [one.hosts[i] for i in one.column(end)] == [other.hosts[i] for i in other.column(end)]
+    same_columns(one, other, "number")
     for row in range(len(one)):
         assert one.payload(row) == other.payload(row)
         assert frame_of(one, row) == frame_of(other, row)
@@ -211,6 +199,10 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
         trace.to_pcap(tmp_path / "out.pcap", format="erf")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"in\.pcap is the capture that is read"):
         trace.to_pcap(path)
+    with pytest.raises(ValueError, match=rf"{tmp_path.name} is a folder: give the name of a file in it"):
+        trace.to_pcap(tmp_path)
+    with pytest.raises(NotADirectoryError, match=r"Not a directory: '.*in\.pcap'"):
+        trace.to_pcap(path / "out.pcap")
     astray = from_columns(["10.0.0.1"], b"abc", frame_offset=[2], frame_captured=[20], link_type=[101])
     with pytest.raises(IndexError, match="bytes 2 to 22 are wanted of a capture of 3"):
         astray.to_pcap(tmp_path / "out.pcap")
@@ -245,29 +237,6 @@ def test_pieces_are_small() -> None:
     assert list(writing.row_ranges(large)) == [slice(0, 1), slice(1, 2)]
 
 
-def needs_tshark() -> str:
-    program = shutil.which("tshark")
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("tshark is not installed")
-        pytest.skip("tshark is not installed")
-    return program
-
-
-def by_tshark(path: Path, fields: Sequence[str]) -> list[list[str]]:
-    command = [
-        needs_tshark(),
-        "-n",
-        "-r",
-        str(path),
-        "-T",
-        "fields",
-        *(word for name in fields for word in ("-e", name)),
-    ]
-    found = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [line.split("\t") for line in found.stdout.splitlines()]
-
-
 @pytest.mark.parametrize("form", ["pcap", "pcapng"])
 def test_tshark_reads_it(tmp_path: Path, form: str) -> None:
     times = [0, 1, START + 123_456_789, LATEST]
@@ -276,7 +245,7 @@ def test_tshark_reads_it(tmp_path: Path, form: str) -> None:
     trace = read(writer.pcap(made, resolution="ns", linktype=101, snaplen=100))
     path = trace.to_pcap(tmp_path / f"out.{form}")
     fields = ["frame.time_epoch", "frame.len", "frame.cap_len", "ip.src", "ip.len", "tcp.dstport", "frame.encap_type"]
-    assert by_tshark(path, fields[:-1]) == [
+    assert shown(path, fields[:-1]) == [
         [
             f"{time // SECOND}.{time % SECOND:09d}",
             "2000",
@@ -297,7 +266,7 @@ def test_tshark_reads_a_mixture_from_before_1970(tmp_path: Path) -> None:
     ]
     trace = read(writer.pcapng(made, linktypes=[1, 101, 276], tsresol=[9], tsoffset=[-5]))
     path = trace.to_pcap(tmp_path / "out.pcapng")
-    rows = by_tshark(path, ["frame.time_epoch", "frame.interface_id", "frame.protocols"])
+    rows = shown(path, ["frame.time_epoch", "frame.interface_id", "frame.protocols"])
     # tshark up to 4.0 writes the whole second before, and the nanoseconds since
     written = [["-0.000000001", "-1.999999999"], ["-4.999999999", "-5.000000001"], ["1700000000.000000000"]]
     assert all(row[0] in ways for row, ways in zip(rows, written, strict=True))

@@ -46,7 +46,7 @@ def test_a_selection_is_shown(name: str) -> None:
 
 def test_packets_of_several_captures_or_of_no_file_are_refused() -> None:
     trace = toolkit.load_example("obfs4")
-    with pytest.raises(toolkit.ToolkitError, match="2 sources"):
+    with pytest.raises(toolkit.ToolkitError, match=r"from 2 captures, .*: take the filter of each trace before"):
         toolkit.concat([trace, toolkit.load_example("https")]).to_wireshark_filter()
     with pytest.raises(toolkit.ToolkitError, match="from no file"):
         Trace.from_packets(trace[:2].to_packets()).to_wireshark_filter()
@@ -130,3 +130,78 @@ def test_clusters_that_have_no_filter() -> None:
     tshark()
     empty = toolkit.cluster_lengths(toolkit.load_example("obfs4")[:0])
     assert frames_shown(toolkit.example("obfs4").path, empty.to_wireshark_filter()) == []
+
+
+def test_records_that_only_a_table_knows_have_no_filter(tmp_path: Path) -> None:
+    trace = toolkit.load_example("https")
+    path = toolkit.write_anonymised(trace, tmp_path / "public.pcap", key=bytes(32))
+    public = toolkit.read(path)
+    clusters = toolkit.cluster_lengths(public, bandwidth=20, tls_only=True)
+    counted = toolkit.cluster_lengths(toolkit.length_counts(public, tls_only=True), bandwidth=20)
+    for one in (clusters, counted):
+        with pytest.raises(
+            toolkit.ToolkitError, match=r"zeros to Wireshark\. Give the numbers of the frames instead: "
+        ):
+            one.to_wireshark_filter(0)
+    # as the message says
+    part = public.select(where="tls_type > 0")
+    numbers = part[clusters.label_of(part.column("payload_length")) == 0].to_wireshark_filter()
+    original = toolkit.cluster_lengths(trace, bandwidth=20, tls_only=True)
+    assert len(frames_shown(path, numbers)) == original.packets[0]
+    assert frames_shown(path, numbers) == frames_shown(toolkit.example("https").path, original.to_wireshark_filter(0))
+    # all others have one
+    lengths = toolkit.cluster_lengths(public, bandwidth=20)
+    assert len(frames_shown(path, lengths.to_wireshark_filter())) == lengths.counts.sum()
+    short = toolkit.cluster_lengths(public[:3], tls_only=True)  # none of them starts a record
+    assert short.to_wireshark_filter() == "frame.number == 0"
+
+
+def fragmented(tmp_path: Path) -> Path:
+    """Write packets of either version in two fragments each, and whole ones that are as long."""
+    packets = []
+    for version in (4, 6):
+        ends = {"ends": ENDS[version]}
+        bodies = {6: writer.tcp(40_001, 443, HELLO + b"y" * 1_003), 17: writer.udp(40_001, 443, b"q" * 1_032)}
+        for protocol, body in bodies.items():
+            packets.append(sent(body[:800], protocol, more=True, ident=protocol + version, **ends).packet)
+            packets.append(sent(body[800:], protocol, fragment=800, ident=protocol + version, **ends).packet)
+            packets.append(sent(body, protocol, header=20 if protocol == 6 else 8, **ends).packet)
+    path = tmp_path / "fragments.pcap"
+    path.write_bytes(writer.pcap([Frame(writer.link("ethernet", packet), START) for packet in packets]))
+    return path
+
+
+@pytest.mark.parametrize("tls_only", [False, True])
+def test_the_last_fragment_is_not_taken_for_the_whole(tmp_path: Path, tls_only: bool) -> None:
+    path = fragmented(tmp_path)
+    trace = toolkit.read(path)
+    clusters = toolkit.cluster_lengths(trace, bandwidth=400, tls_only=tls_only)
+    assert sum(clusters.packets) == 4  # two whole ones, and the first fragments, of which tshark tells no length
+    assert frames_shown(path, clusters.to_wireshark_filter()) == [3, 9]
+    udp = toolkit.cluster_lengths(trace, protocol="udp", bandwidth=2)
+    assert (
+        frames_shown(path, udp.to_wireshark_filter()) == trace.column("number")[trace.column("protocol") == 17].tolist()
+    )
+
+
+def test_what_the_documentation_says_is_not_shown(tmp_path: Path) -> None:
+    segment, datagram = writer.tcp(40_001, 443, HELLO), writer.udp(40_001, 443, b"q" * 40)
+    packets = [sent_tcp(HELLO, ends=ENDS[version]).packet for version in (4, 6)]
+    packets += [writer.ipv4(*ENDS[4], 6, segment, total_length=0), writer.ipv4(*ENDS[4], 17, datagram, total_length=0)]
+    packets += [
+        writer.ipv6(*ENDS[6], 6, segment, payload_length=0),
+        writer.ipv6(*ENDS[6], 17, datagram, payload_length=0),
+    ]
+    packets += [sent_tcp(HELLO, flags=0x14, ends=ENDS[version]).packet for version in (4, 6)]
+    path = tmp_path / "made.pcap"
+    path.write_bytes(writer.pcap([Frame(writer.link("ethernet", packet), START) for packet in packets]))
+    trace = toolkit.read(path)
+    assert trace.column("payload_length").tolist() == [21, 21, 21, 40, 21, 40, 21, 21]
+    of = {tls: toolkit.cluster_lengths(trace, tls_only=tls) for tls in (False, True)}
+    assert frames_shown(path, of[False].to_wireshark_filter()) == [1, 2, 3, 7, 8]
+    assert frames_shown(path, of[True].to_wireshark_filter()) == [1, 2, 3]
+    assert frames_shown(path, toolkit.cluster_lengths(trace, protocol="udp").to_wireshark_filter()) == [4]
+    part = trace.select(protocol="tcp")  # as the documentation says
+    assert frames_shown(path, part[of[False].label_of(part.column("payload_length")) == 0].to_wireshark_filter()) == (
+        [1, 2, 3, 5, 7, 8]
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,18 @@ def tshark() -> str:
     return program
 
 
-def frames_shown(path: Path, display_filter: str) -> list[int]:
-    """Numbers of the frames that tshark shows through a display filter, with its own defaults."""
-    command = [tshark(), "-n", "-r", str(path), "-Y", display_filter, "-T", "fields", "-e", "frame.number"]
+def shown(path: Path, fields: Sequence[str], *options: str) -> list[list[str]]:
+    """Values of fields, the first of each, in every frame of a capture, by tshark with these options."""
+    listed = [word for name in fields for word in ("-e", name)]
+    command = [tshark(), "-n", "-r", str(path), *options, "-T", "fields", "-E", "occurrence=f", *listed]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return [int(line) for line in done.stdout.splitlines()]
+    return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+def frames_shown(path: Path, display_filter: str) -> list[int]:
+    """Numbers of the frames that tshark shows through a display filter, with its own defaults."""
+    return [int(number) for (number,) in shown(path, ["frame.number"], "-Y", display_filter)]
 
 
 def children() -> set[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -17,7 +18,10 @@ TABLE_SUFFIXES = (".csv", ".parquet")
 def atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path beside `path`, which takes its place if nothing fails, and is removed otherwise."""
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:  # "File exists" would not say that it is in the way
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), error.filename) from None
     # the suffix stays: writers choose the format by it
     temporary = target.with_name(f".{target.stem}-{secrets.token_hex(8)}{target.suffix}")
     try:

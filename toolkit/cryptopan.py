@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from pathlib import Path
+import string
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from toolkit.hosts import Hosts
 KEY_SIZE = 32
 """Bytes: 16 for AES, 16 that AES makes the padding of."""
 
+_LONGEST = 1 << 12  # bytes of a file that is to hold a key: more is none
 _AT_A_TIME = 1 << 14  # addresses: 32 MiB of blocks for IPv6
 
 
@@ -88,8 +89,9 @@ def _aes(key: bytes) -> Any:
 def new_key(path: str | os.PathLike[str]) -> bytes:
     """Make a key and write it to a file that only you can read.
 
-    Who has the key can undo the pseudonyms. Keep it as long as further captures are to have the same ones, away from
-    what is published; without it nobody can.
+    Who has the key can compute the pseudonym of any address, and so find, bit by bit, the address behind each
+    pseudonym; there is no function for that here. Keep it as long as further captures are to have the same pseudonyms,
+    away from what is published.
 
     Parameters
     ----------
@@ -105,6 +107,8 @@ def new_key(path: str | os.PathLike[str]) -> bytes:
     ------
     FileExistsError
         If there is such a file: it may hold a key that is still needed.
+    ToolkitError
+        If it cannot be written, as when its folder does not exist.
 
     Examples
     --------
@@ -115,7 +119,13 @@ def new_key(path: str | os.PathLike[str]) -> bytes:
     True
     """
     key = secrets.token_bytes(KEY_SIZE)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as error:
+        found = "a file is there already, and may hold a key that is still needed: use it, or give another name"
+        raise FileExistsError(error.errno, found, os.fspath(path)) from None
+    except OSError as error:
+        raise ToolkitError(f"{os.fspath(path)}: expected to write a new key there, found: {error.strerror}") from error
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(f"{key.hex()}\n")
     return key
@@ -127,10 +137,14 @@ def read_key(path: str | os.PathLike[str]) -> bytes:
     Raises
     ------
     ToolkitError
-        If the file holds anything else than 64 hexadecimal digits; the message does not show what.
+        If the file cannot be read, or holds anything else than 64 hexadecimal digits; the message does not show what.
     """
     try:
-        return parse_key(Path(path).read_text(encoding="ascii"))
+        with open(path, "rb") as file:
+            return parse_key(file.read(_LONGEST).decode("latin-1"))  # whatever the bytes are
+    except OSError as error:
+        expected = "expected a file with a key, as `new_key` (--new-key) writes it"
+        raise ToolkitError(f"{os.fspath(path)}: {expected}, found: {error.strerror}") from error
     except ValueError as error:
         raise ToolkitError(f"{os.fspath(path)}: {error}") from None
 
@@ -139,12 +153,8 @@ def parse_key(text: str) -> bytes:
     """Read a key from 64 hexadecimal digits."""
     digits = text.strip()
     expected = f"expected a key of {2 * KEY_SIZE} hexadecimal digits"
+    if not set(digits) <= set(string.hexdigits):
+        raise ValueError(f"{expected}, found other characters")
     if len(digits) != 2 * KEY_SIZE:
         raise ValueError(f"{expected}, found {len(digits)} characters")
-    try:
-        key = bytes.fromhex(digits)
-    except ValueError:
-        raise ValueError(f"{expected}, found other characters") from None
-    if len(key) != KEY_SIZE:  # spaces between
-        raise ValueError(f"{expected}, found other characters")
-    return key
+    return bytes.fromhex(digits)

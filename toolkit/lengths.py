@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from toolkit.errors import ToolkitError
 from toolkit.meanshift import LONGEST, mean_shift
+from toolkit.tls import without_tls_bytes
 from toolkit.trace import Trace
 from toolkit.wireshark_filters import lengths_filter
 
@@ -40,6 +42,8 @@ class LengthCounts:
         What the lengths are, for axis labels: ``"TCP payload length"``, ``"IP length of UDP packets"``, ...
     protocol, tls_only
         Which packets of a trace were counted; ``protocol=None`` for lengths that came from no trace.
+    tls_bytes
+        Whether the bytes by which TLS records are known are in the capture, as they are not in an anonymised one.
     """
 
     unique_lengths: Ints
@@ -51,6 +55,7 @@ class LengthCounts:
     quantity: str = field(default="length", repr=False)
     protocol: TransportProtocol | None = field(default=None, repr=False)
     tls_only: bool = field(default=False, repr=False)
+    tls_bytes: bool = field(default=True, repr=False)
 
     def __repr__(self) -> str:
         return (
@@ -83,7 +88,9 @@ class LengthClusters(LengthCounts):
         Packets of each cluster.
     labels
         The cluster of each of `unique_lengths`.
-    unique_lengths, counts, left_out_below, left_out_above, min_length, max_length, quantity, protocol, tls_only
+    unique_lengths, counts, left_out_below, left_out_above, min_length, max_length, quantity
+        As in `LengthCounts`.
+    protocol, tls_only, tls_bytes
         As in `LengthCounts`.
     """
 
@@ -132,13 +139,19 @@ class LengthClusters(LengthCounts):
 
         A range of lengths for each cluster, for the packets that were counted: TCP by its payload or UDP by its IP
         length, of the outermost IP header, and only those that start a TLS record if it was so. Which packets were
-        selected before is not known here: ``f"({trace.to_wireshark_filter()}) and ({filter})"`` has both. Wireshark
-        puts fragments of IP together unless told not to, then the first of them is no TCP.
+        selected before is not known here: ``f"({trace.to_wireshark_filter()}) and ({filter})"`` has both.
+
+        Wireshark tells less of some packets, which this filter does not show: IPv6 packets whose length is 0, as
+        offload leaves it; first fragments of TCP; with `tls_only`, TCP resets. Of a malformed TCP header it may tell
+        another length than 0. Frame numbers have no such gaps: with ``part = trace.select(protocol="tcp")``,
+        ``part[clusters.label_of(part.column("payload_length")) == label].to_wireshark_filter()``.
 
         Raises
         ------
         ValueError
             If the lengths came from no trace, or there is no such cluster.
+        ToolkitError
+            If they are of TLS records only, in an anonymised capture: Wireshark cannot know these by their bytes.
 
         Examples
         --------
@@ -151,6 +164,12 @@ class LengthClusters(LengthCounts):
             raise ValueError("the lengths came from no trace: which packets they are of is not known")
         if label is not None and not 0 <= label < len(self):
             raise ValueError(f"`label` must be from 0 to {len(self) - 1}, got {label!r}")
+        if not self.tls_bytes:
+            raise ToolkitError(
+                "the capture was anonymised, its TLS records are zeros to Wireshark. Give the numbers of the frames "
+                "instead: `part = trace.select(where='tls_type > 0')`, "
+                "`part[clusters.label_of(part.column('payload_length')) == label].to_wireshark_filter()`"
+            )
         chosen = self.lengths if label is None else self.lengths[label : label + 1]
         ranges = sorted((int(inside[0]), int(inside[-1])) for inside in chosen)
         return lengths_filter(ranges, self.protocol, tls_only=self.tls_only)
@@ -234,11 +253,13 @@ def length_counts(
         if (protocol, tls_only, min_length, max_length) != ("tcp", False, 1, 1300):
             raise ValueError("counted lengths take no filters: give them to `length_counts`")
         return trace_or_lengths
+    tls_bytes = True
     if isinstance(trace_or_lengths, Trace):
         number, name = _COLUMNS[protocol]
         keep = trace_or_lengths.column("protocol") == number
         if tls_only:
             keep &= trace_or_lengths.column("tls_type") != 0
+            tls_bytes = not (without_tls_bytes(trace_or_lengths) & keep).any()
         values = _integers(trace_or_lengths.column(name)[keep])
         quantity = "IP length of UDP packets" if protocol == "udp" else "TCP payload length"
         quantity += ", TLS records only" if tls_only else ""
@@ -267,6 +288,7 @@ def length_counts(
         quantity=quantity,
         protocol=protocol if isinstance(trace_or_lengths, Trace) else None,
         tls_only=tls_only,
+        tls_bytes=tls_bytes,
     )
 
 
@@ -344,6 +366,7 @@ def cluster_lengths(
         quantity=counted.quantity,
         protocol=counted.protocol,
         tls_only=counted.tls_only,
+        tls_bytes=counted.tls_bytes,
         bandwidth=float(bandwidth),
         centres=_read_only(centres[order]),
         packets=_read_only(packets[order]),

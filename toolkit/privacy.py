@@ -32,9 +32,9 @@ name, history and SHA-256 of the capture      not kept
 ============================================  =======================================================================
 
 So every feature, window, cluster, connection and chart comes out the same, but for the names of hosts. (What reads
-payload bytes itself finds zeros: `Trace.payload`, `Trace.to_packets`.) The health report does but for four findings:
-duplicates count as retransmitted (the IP identification tells them), and checksum offload, faults of the file and
-frames that were no rows are not there any more.
+payload bytes itself finds zeros: `Trace.payload`, `Trace.to_packets`; `toolkit.tls_records` raises an error.) The
+health report does but for five findings: duplicates count as retransmitted (the IP identification tells them), and
+checksum offload, faults of the file, payload of zeros and frames that were no rows are not there any more.
 
 Special addresses (0.0.0.0, broadcast, multicast, loopback) have pseudonyms as all others do. Kept, they would need
 others to make room for them, and the mapping would neither keep prefixes nor be that of other tools. Who knows the

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from toolkit.errors import CaptureError
 from toolkit.storage import Version
 
 
@@ -32,7 +33,10 @@ class Source:
         Frames that did not: without an IP header, of an unknown link type, cut before the IP header was whole, with an
         IP header that cannot be.
     problems
-        What `toolkit.read` warned of.
+        What `toolkit.read` warned of, but for payload of zeros.
+    zero_payloads
+        Packets with payload, if every payload byte in the file is zero and no table beside it says what was there
+        (`toolkit.capture.beside`); else 0.
     version
         Which file it was, and when it was last written to; None for packets that came from no file.
     """
@@ -50,6 +54,7 @@ class Source:
     no_header: int = 0
     bad_header: int = 0
     problems: tuple[str, ...] = ()
+    zero_payloads: int = 0
     version: Version | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -65,12 +70,17 @@ class Source:
         Raises
         ------
         CaptureError
-            If another file is there now, or it was written to since the packets were read.
+            If no file or another one is there now, or it was written to since the packets were read.
         """
         if not self.path:
             return ""
-        with open(self.path, "rb", buffering=0) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            if self.version is not None:
-                self.version.check(self.path, Version.of(file))
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                if self.version is not None:
+                    self.version.check(self.path, Version.of(file))
+        except OSError as error:
+            expected = "the file that the packets were read from, to compute its SHA-256"
+            found = error.strerror or str(error)
+            raise CaptureError(self.path, expected, found, note="put it back, or read it where it is now") from error
         return digest

@@ -16,6 +16,7 @@ import pandas as pd
 from toolkit._jit import Int, kernel
 from toolkit.columns import LATER_FRAGMENT
 from toolkit.connections import connections
+from toolkit.errors import CaptureError
 from toolkit.storage import Bytes, Pass
 from toolkit.trace import Trace
 from toolkit.windows import time_order
@@ -54,8 +55,7 @@ def tls_records(trace: Trace) -> pd.DataFrame:
     Parameters
     ----------
     trace
-        Packets in any order. All packets of a connection are needed: select afterwards, by `packet`. One that was
-        anonymised without its payload has no records.
+        Packets in any order. All packets of a connection are needed: select afterwards, by `packet`.
 
     Returns
     -------
@@ -66,6 +66,12 @@ def tls_records(trace: Trace) -> pd.DataFrame:
         0x0303 for TLS 1.2 and 1.3), `length` (bytes after the header of 5), `packet` (row of the packet with the first
         byte), `last_packet` (row of the packet that brought the last of its bytes), `complete` (whether all of its
         bytes are there).
+
+    Raises
+    ------
+    CaptureError
+        If bytes of payloads that start a TLS record are not there any more (`toolkit.anonymise`): of such a trace only
+        `tls_type` is known, and lengths of packets (``toolkit.cluster_lengths(trace, tls_only=True)``).
 
     Examples
     --------
@@ -85,6 +91,12 @@ def tls_records(trace: Trace) -> pd.DataFrame:
     >>> toolkit.cluster_lengths(records["length"], bandwidth=5, max_length=None)
     LengthClusters(74 clusters of 595 packets, bandwidth=5 bytes, 0.0% left out)
     """
+    gone = int(without_tls_bytes(trace).sum())
+    if gone:
+        name = ", ".join(source.name for source in trace.sources)
+        note = "find the records in the capture itself; `cluster_lengths(trace, tls_only=True)` goes by packets instead"
+        said = f"zeros in {gone:,} packets that start one: the capture was anonymised"
+        raise CaptureError(name, "the bytes of TLS records", said, note=note)
     segments, order = _segments(trace)
     state = np.array([-1, 0, 0, 0, 0, 0, 0, 0], np.int64)
     header = np.zeros(5, np.uint8)
@@ -112,6 +124,19 @@ def tls_records(trace: Trace) -> pd.DataFrame:
             "complete": table[:, 6] == 1,
         }
     )
+
+
+def without_tls_bytes(trace: Trace) -> npt.NDArray[np.bool_]:
+    """Tell which packets have a `tls_type` that comes from a table, since their bytes became zeros."""
+    gone = np.zeros(len(trace), bool)
+    columns = trace.columns
+    if trace.kept_entropy is not None:
+        rows = np.flatnonzero((columns.tls_type != 0) & ~np.isnan(trace.kept_entropy))
+        read = (columns.payload_captured[rows] > 0).astype(np.int32)  # a byte each
+        first = np.zeros(len(rows), np.uint8)
+        first[read > 0] = Pass(trace.storage).frames(columns.frame_offset[rows] + columns.payload_start[rows], read)
+        gone[rows] = first != columns.tls_type[rows]
+    return gone
 
 
 def _segments(trace: Trace) -> tuple[Segments, npt.NDArray[np.intp]]:

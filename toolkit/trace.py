@@ -426,7 +426,8 @@ class Trace:
         Raises
         ------
         ToolkitError
-            If the packets come from several captures, or from no file.
+            If the packets come from several captures (give the filter of each before `toolkit.concat`, or write them
+            into one by `to_pcap`), or from no file.
 
         Examples
         --------
@@ -435,6 +436,12 @@ class Trace:
         >>> trace[[0, 1, 2, 9]].to_wireshark_filter()
         'frame.number in {1..3, 10}'
         """
+        if len(self.sources) != 1:
+            raise ToolkitError(
+                f"the packets come from {len(self.sources)} captures, whose frames have no numbers in common: take the "
+                "filter of each trace before `toolkit.concat`, or write the packets into one capture (`to_pcap`), read "
+                "that and take its filter"
+            )
         if not self.source.path:
             raise ToolkitError("the packets come from no file: there are no frames that Wireshark could show")
         return frames_filter(self._columns.number)

@@ -20,6 +20,8 @@ _NEXT_HEADERS = (
 )
 _UDP6 = f"{_IPV6} and ({' or '.join(f'{name} == 17' for name in _NEXT_HEADERS)})"
 _UDP4 = f"ip.proto#1 == 17 and not {_IPV6}"
+# Wireshark puts fragments together, and shows the length of the whole in the last one
+_NO_LATER_FRAGMENT = "not (ip.frag_offset#1 > 0 or ipv6.fraghdr.offset#1 > 0)"
 _TLS = (  # as `tls_type` has it: a known content type and version, and a length that can be
     "tcp.payload#1[0] >= 0x14 and tcp.payload#1[0] <= 0x18 and tcp.payload#1[1] == 0x03 and tcp.payload#1[2] <= 0x04 "
     "and tcp.payload#1[3:2] <= 48:00 and (tcp.payload#1[3:2] > 00:00 or tcp.payload#1[0] == 0x17)"
@@ -56,7 +58,8 @@ def lengths_filter(ranges: list[tuple[int, int]], protocol: str, *, tls_only: bo
         parts = [f"({_UDP4} and {_member('ip.len#1', ranges)})"]
         parts += [f"({_UDP6} and {_member('ipv6.plen#1', of6)})"] if of6 else []
         return " or ".join(parts)
-    return f"{_TCP} and {_member('tcp.len#1', ranges)}" + (f" and {_TLS}" if tls_only else "")
+    whole = f"{_TCP} and {_NO_LATER_FRAGMENT} and {_member('tcp.len#1', ranges)}"
+    return whole + (f" and {_TLS}" if tls_only else "")
 
 
 def _ranges(values: npt.NDArray[np.int64]) -> list[tuple[int, int]]:

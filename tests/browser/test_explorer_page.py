@@ -170,10 +170,10 @@ def test_a_session_in_jupyterlab(page: Any, lab: Any, expect: Any) -> None:
     look_at_tabs(page, expect, "lab")
     keep(page, expect, lab.root)
     tab(page, "Health")
-    expect(status(page)).to_contain_text("of 15 things looked for were found")
+    expect(status(page)).to_contain_text("of 16 things looked for were found")
     # run again: the choices are kept
     run_all(page)
-    expect(status(page)).to_contain_text("of 15 things looked for were found")
+    expect(status(page)).to_contain_text("of 16 things looked for were found")
     expect(page.locator(".toolkit-clients").get_by_label("Networks")).to_have_value("10.77.0.0/24")
     stop_kernels(page)
 

@@ -107,14 +107,16 @@ class Health(tuple[Finding, ...]):
 def check(trace: Trace) -> Health:
     """Count what would bias an analysis.
 
-    What concerns frames that became no rows (non-IP, unknown link type, no or bad IP header) is of the whole capture
-    files; everything else is of the packets in this trace.
+    What concerns frames that became no rows (non-IP, unknown link type, no or bad IP header) and payload of zeros is of
+    the whole capture files; everything else is of the packets in this trace.
 
     - *retransmitted*: a TCP segment with payload whose connection, direction and sequence number were seen before.
     - *duplicate*: such a segment that is the very same packet again: the same IPv4 identification (not 0, which many
       systems give to all), acknowledgement, flags, window of lengths. IPv6 has no identification, there every copy
       counts as retransmitted.
     - *file faults*: reading it gave a warning (`Source.problems`).
+    - *payload of zeros*: packets with payload in captures of which every payload byte is zero, and beside which there
+      is no table that says what it was (`toolkit.capture.beside`).
     - *no opening*: TCP connections without a SYN of the client in the trace, see `toolkit.connections`.
     - *one-sided connections*: TCP connections (pairs of address and port) of which one direction only is in the trace.
     - *checksum offload*: the TCP or UDP checksum is the sum of the pseudo-header alone, as Linux leaves it for the
@@ -192,6 +194,15 @@ def check(trace: Trace) -> Health:
                 "packets",
                 f"{int(cut[cut > 0].sum()):,} payload bytes are not in the file (snap length): lengths are right, "
                 "entropy is of the beginning only.",
+            ),
+            Finding(
+                "payload of zeros",
+                sum(source.zero_payloads for source in sources),
+                sum(source.packets for source in sources),
+                "packets of the file",
+                "Every payload byte of a capture is zero, entropy and TLS types are of zeros: if it was anonymised, "
+                "put the table that was written with it (its name and .payload.parquet) beside it and read again; if "
+                "zeros were sent, all is well.",
             ),
             Finding(
                 f"frames above {LARGEST_WIRE_FRAME:,} bytes",

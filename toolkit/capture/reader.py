@@ -64,7 +64,7 @@ def read(
     kept in memory instead.
 
     An anonymised capture has no payload bytes; what was computed of them comes from the table beside it
-    (`toolkit.capture.beside`).
+    (`toolkit.capture.beside`), whoever makes the columns; `Trace.history` then names the table.
 
     Parameters
     ----------
@@ -115,7 +115,8 @@ def read(
     Warns
     -----
     CaptureWarning
-        With file, offset, packet number, what was expected and what was found; every packet before it is kept.
+        With file, offset, packet number, what was expected and what was found; every packet before it is kept. Also
+        (no error with `strict`, since it may be so) if every payload byte is zero and no table is beside the capture.
 
     Examples
     --------
@@ -225,8 +226,9 @@ def _trace_of(capture: RawCapture, strict: bool, progress: Progress | None) -> T
         framing.problems.pop()  # nothing but the limit cut it
     if capture.problem is not None:
         framing.problems.insert(0, capture.problem)
-    table, kept = restore(capture.path, columns.finish(), framing.problems)
-    _report(framing, unknown, strict)
+    table, known = columns.finish(), hosts.finish()
+    kept = restore(Trace(table, known, (data,), ()), capture.path, framing.problems)
+    _report(framing, unknown, strict, kept.warning)
     source = Source(
         path=capture.path,
         format=framing.format,
@@ -242,8 +244,10 @@ def _trace_of(capture: RawCapture, strict: bool, progress: Progress | None) -> T
         bad_header=int(lost[BAD_HEADER]),
         problems=tuple(str(problem) for problem in framing.problems),
         version=capture.version,
+        zero_payloads=kept.zeros,
     )
-    return Trace(table, hosts.finish(), (data,), (source,), history=(f"read {source.name}",), kept_entropy=kept)
+    history = (f"read {source.name}" + (f", its payloads from {kept.table}" if kept.table else ""),)
+    return Trace(kept.columns, known, (data,), (source,), history=history, kept_entropy=kept.entropy)
 
 
 def _is_cut(problem: CaptureWarning, size: int) -> bool:
@@ -295,7 +299,7 @@ def _inside_ppi(data: Bytes, frames: Frames, count: int) -> Iterator[tuple[int, 
             yield kind, first, number
 
 
-def _report(framing: Framing, unknown: _Unknown, strict: bool) -> None:
+def _report(framing: Framing, unknown: _Unknown, strict: bool, doubt: CaptureWarning | None) -> None:
     """Warn of what was not as it should be, once for each kind of trouble; raise the first if `strict`."""
     problems = framing.problems
     expected = "a link type that is known"
@@ -314,7 +318,7 @@ def _report(framing: Framing, unknown: _Unknown, strict: bool) -> None:
         problems.append(CaptureWarning(framing.path, "packets with a time", found, None, None, note))
     if strict and problems:
         raise CaptureError(*problems[0].args)
-    for problem in problems:
+    for problem in [*problems, *([doubt] if doubt else [])]:
         warnings.warn(problem, stacklevel=5)
 
 

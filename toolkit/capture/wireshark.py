@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from toolkit.capture.beside import restore
 from toolkit.capture.decode import tls_types
 from toolkit.capture.tshark import BETWEEN, Tshark, find_tshark, plain_file, read_fields
 from toolkit.columns import (
@@ -134,13 +135,14 @@ def read_columns(
                 progress(min(table.done, size), size)
 
         reader(tshark, plain, problems, add)
+    columns, hosts, payloads = table.finish()
+    kept = restore(Trace(columns, hosts, payloads, ()), name, problems)
     if strict and problems:
         raise CaptureError(*problems[0].args)
-    for problem in problems:
+    for problem in [*problems, *([kept.warning] if kept.warning else [])]:
         warnings.warn(problem, stacklevel=3)
     if progress is not None:
         progress(size, size)
-    columns, hosts, payloads = table.finish()
     source = Source(
         path=name,
         format=f"by {engine}, {tshark.name}" if engine != "tshark" else f"by {tshark.name}",
@@ -149,8 +151,10 @@ def read_columns(
         packets=len(columns.time),
         non_ip=table.frames - len(columns.time),
         problems=tuple(str(problem) for problem in problems),
+        zero_payloads=kept.zeros,
     )
-    return Trace(columns, hosts, payloads, (source,), history=(f"read {source.name} by {engine}",))
+    history = (f"read {source.name} by {engine}" + (f", its payloads from {kept.table}" if kept.table else ""),)
+    return Trace(kept.columns, hosts, payloads, (source,), history=history, kept_entropy=kept.entropy)
 
 
 class _Table:

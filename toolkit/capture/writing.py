@@ -72,7 +72,7 @@ def to_pcap(trace: Trace, path: str | os.PathLike[str], *, format: Format | None
     Raises
     ------
     ValueError
-        If `format` is neither, or `path` is a capture that the trace came from.
+        If `format` is neither, or `path` is a folder or a capture that the trace came from.
     ToolkitError
         If packets came from no capture file, or the format cannot hold the link types or the times.
 
@@ -118,6 +118,8 @@ def write_pieces(
     target = Path(path)
     if format not in ("pcap", "pcapng", None):
         raise ValueError(f"`format` must be 'pcap' or 'pcapng', got {format!r}")
+    if target.is_dir():
+        raise ValueError(f"{os.fspath(path)} is a folder: give the name of a file in it")
     if target.exists():
         for source in trace.sources:
             if source.path and Path(source.path).exists() and target.samefile(source.path):

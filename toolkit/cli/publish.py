@@ -31,13 +31,13 @@ KEY_VARIABLE = "TOOLKIT_KEY"
     "-k",
     "--key-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The key: a file of 64 hexadecimal digits.",
+    help="The key: a file of 64 hexadecimal digits. It goes before TOOLKIT_KEY.",
 )
 @click.option(
     "--new-key",
     "fresh",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Make a key, and write it to this file, which only you can read.",
+    help="Make a key, and write it to this new file, which only you can read. It goes before TOOLKIT_KEY.",
 )
 @click.option("--keep-payload", is_flag=True, help="Keep the payload of TCP and UDP, with all that it may say.")
 @client_option(required=False)
@@ -53,8 +53,9 @@ def anonymise(
 ) -> None:
     """Write a capture with pseudonyms for its addresses, and without what identifies people and machines.
 
-    The same key gives the same pseudonyms in every capture, and undoes them: keep it to yourself. It comes from
-    --key-file, from a new one (--new-key), or from the environment variable TOOLKIT_KEY.
+    The same key gives the same pseudonyms in every capture. Who has it can find the address behind each of them: keep
+    it to yourself. It comes from --key-file or is made anew (--new-key); only if neither is given, the environment
+    variable TOOLKIT_KEY has it, as 64 hexadecimal digits.
 
     Payload becomes zeros. Its entropy and TLS types go into a Parquet table beside the capture, so that every feature
     can still be computed: publish both files. --client says under which names these networks are to be found then.
@@ -67,10 +68,21 @@ def anonymise(
         raise click.UsageError(f"{output} is the capture itself: give another --output")
     if key_file is not None and fresh is not None:
         raise click.UsageError("--key-file and --new-key exclude each other")
+    if output in (key_file, fresh) or (
+        key_file and output.exists() and key_file.exists() and output.samefile(key_file)
+    ):
+        raise click.UsageError(f"{output} is the file of the key: give another --output")
     with errors():
-        trace = load(file)
         key = _key(key_file, fresh)
-        write_anonymised(trace, output, key=key, keep_payload=keep_payload)
+        try:
+            trace = load(file)
+            write_anonymised(trace, output, key=key, keep_payload=keep_payload)
+        except BaseException as error:
+            if fresh is not None:  # nothing was written with it, and the next try makes one again
+                fresh.unlink(missing_ok=True)
+            if isinstance(error, ValueError) and not isinstance(error, ToolkitError):
+                raise click.UsageError(str(error)) from error
+            raise
         lost = sum(source.frames - source.packets for source in trace.sources)
         click.echo(f"wrote {output}: {len(trace):,} packets" + (f", without {lost:,} other frames" if lost else ""))
         if keep_payload:
@@ -78,7 +90,7 @@ def anonymise(
         else:
             click.echo(f"wrote {table_path(output)}: entropy and TLS types")
         if fresh is not None:
-            click.echo(f"wrote {fresh}: the key, which undoes the pseudonyms; keep it to yourself")
+            click.echo(f"wrote {fresh}: the key; who has it can find the addresses, keep it to yourself")
         for before, after in zip(clients, anonymise_networks(clients, key=key) if clients else (), strict=True):
             click.echo(f"{before} is {after}")
 
@@ -87,9 +99,10 @@ def _key(key_file: Path | None, fresh: Path | None) -> bytes:
     if fresh is not None:
         return new_key(fresh)
     if key_file is not None:
+        key = read_key(key_file)
         if os.name == "posix" and stat.S_IMODE(key_file.stat().st_mode) & 0o077:
             click.echo(f"warning: others can read {key_file}: chmod 600 {key_file}", err=True)
-        return read_key(key_file)
+        return key
     text = os.environ.get(KEY_VARIABLE)
     if text is None:
         raise click.UsageError(f"give --key-file, --new-key or the environment variable {KEY_VARIABLE}")
