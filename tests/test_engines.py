@@ -7,12 +7,13 @@ import itertools
 import os
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,20 @@ def test_several_fragment_headers(engine: Any, tmp_path: Path) -> None:
     assert differ == {}
     # (atomic|first, any) are read to the second, (later, any) to the first header
     assert other.packets["ip_id"].tolist() == [8] * 6 + [7] * 3 + [7, 9, 0, 9] + [0] * 9 + [7] * 3 + [8] * 3
+
+
+@pytest.mark.parametrize("engine", WIRESHARK)
+@pytest.mark.parametrize("time", [2**63 - 1, 2**63, 2**64 - 1])
+def test_a_time_after_2262_is_the_latest(engine: Any, time: int, tmp_path: Path) -> None:
+    tshark()
+    path = tmp_path / "late.pcapng"
+    frame = writer.link("ethernet", sent_tcp(b"abc").packet)
+    body = (
+        struct.pack("<IIIII", 0, time >> 32, time & 0xFFFFFFFF, len(frame), len(frame)) + frame + bytes(-len(frame) % 4)
+    )
+    path.write_bytes(writer.section_header() + writer.interface(1) + writer.block(6, body))  # in microseconds
+    native, other = toolkit.read(path), toolkit.read(path, engine=engine)
+    assert native.column("time").tolist() == other.column("time").tolist() == [2**63 - 1]
 
 
 @pytest.mark.shared
@@ -497,6 +512,15 @@ def interrupt_when_started(before: set[int], seen: list[set[int]]) -> threading.
     return watcher
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C interrupt, which a shell switches off in what it starts in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("hangs", [False, True])
 @pytest.mark.parametrize("engine", WIRESHARK)
 def test_an_interrupt_ends_tshark(engine: Any, hangs: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

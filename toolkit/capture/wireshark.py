@@ -96,6 +96,9 @@ _NUMBERS = (
     *("tcp.checksum", "udp.srcport", "udp.dstport", "udp.length", "udp.checksum"),
 )
 
+LATEST = 2**63 - 1
+"""The latest time in nanoseconds, of the year 2262."""
+
 
 def read_by_tshark(tshark: Tshark, path: str, problems: list[CaptureWarning], add: Add) -> None:
     """Hand over `FIELDS` as ``tshark -T fields`` gives them, in chunks."""
@@ -354,6 +357,10 @@ def _numbers(texts: Texts) -> Ints:
 
 
 def _nanoseconds(text: str) -> int:
-    """Read a time such as ``1444236893.450580000``; 0 for a frame without one, or with one that cannot be."""
+    """Read a time such as ``1444236893.450580000``; 0 for a frame without one, or with one that cannot be.
+
+    Kept within int64, as the native reader does.
+    """
     found = re.fullmatch(r"(-?\d+)\.(\d{9})", text)
-    return int(found[1]) * 1_000_000_000 + int(found[2]) if found else 0
+    time = int(found[1]) * 1_000_000_000 + int(found[2]) if found else 0
+    return max(min(time, LATEST), -LATEST)
