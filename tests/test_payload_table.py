@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import json
 import os
 import warnings
 from pathlib import Path
@@ -20,6 +22,8 @@ from writer import Frame
 import toolkit
 from toolkit import CaptureWarning
 from toolkit.capture.beside import payload_table, table_path
+from toolkit.recipes import Capture
+from toolkit.standard_figures import make_figure
 
 
 @pytest.fixture
@@ -103,7 +107,11 @@ def test_a_table_that_does_not_fit_is_not_taken(written: Path, change: Any, foun
         trace = toolkit.read(written)
     assert trace.kept_entropy is None
     assert not trace.column("tls_type").any()
-    assert trace.source.problems
+    assert trace.source.problems == ()  # nothing is wrong with the capture
+    assert (trace.source.payload_table, trace.source.payload_sha256) == ("", "")
+    assert [finding.name for finding in trace.health().found if finding.name.startswith(("file", "payload"))] == [
+        "payload of zeros"
+    ]
     with pytest.raises(toolkit.CaptureError, match=found):
         toolkit.read(written, strict=True)
 
@@ -278,3 +286,25 @@ def test_real_captures_have_payload(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert toolkit.read(toolkit.example(name).path).source.zero_payloads == 0
+
+
+def test_a_figure_says_from_which_table_its_payloads_are(written: Path, tmp_path: Path) -> None:
+    trace = toolkit.read(written)
+    table = table_path(written)
+    assert trace.source.payload_sha256 == hashlib.sha256(table.read_bytes()).hexdigest()
+    captures = [Capture("public", trace, tuple(trace.hosts[:1]))]
+    record = make_figure("entropy", captures, folder=tmp_path / "figures").with_suffix(".json")
+    (of,) = json.loads(record.read_text())["traces"]
+    assert of["payload_table"] == {"name": table.name, "sha256": trace.source.payload_sha256}
+    assert str(toolkit.verify_figure(record, [written])) == "entropy: the same to the byte"
+    kept = pd.read_parquet(table)
+    kept.assign(entropy=kept["entropy"] / 2).to_parquet(table)
+    said = str(toolkit.verify_figure(record, [written]))
+    assert said.startswith(f"entropy: the table with the payloads of {written.name} was another one: SHA-256 ")
+    table.unlink()
+    with pytest.warns(CaptureWarning, match="nothing but zeros"):
+        without = toolkit.read(written)
+    assert str(toolkit.verify_figure(record, [without])).endswith(f"{trace.source.payload_sha256[:12]}…, now none")
+    captures = [Capture("public", without, tuple(trace.hosts[:1]))]
+    record = make_figure("entropy", captures, folder=tmp_path / "zeros").with_suffix(".json")
+    assert json.loads(record.read_text())["traces"][0]["payload_of_zeros"] == without.source.zero_payloads > 700

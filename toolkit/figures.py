@@ -318,7 +318,12 @@ def _font(fig: Figure) -> str | None:
 def _provenance(trace: Trace | str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     if isinstance(trace, Trace):
         for source in trace.sources:
-            yield {"name": source.name, "sha256": source.sha256, "history": list(trace.history)}
+            record: dict[str, Any] = {"name": source.name, "sha256": source.sha256, "history": list(trace.history)}
+            if source.payload_table:
+                record["payload_table"] = {"name": source.payload_table, "sha256": source.payload_sha256}
+            if source.zero_payloads:
+                record["payload_of_zeros"] = source.zero_payloads  # packets
+            yield record
     else:
         with open(trace, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -33,10 +33,13 @@ class Source:
         Frames that did not: without an IP header, of an unknown link type, cut before the IP header was whole, with an
         IP header that cannot be.
     problems
-        What `toolkit.read` warned of, but for payload of zeros.
+        What `toolkit.read` warned of in the capture itself.
     zero_payloads
         Packets with payload, if every payload byte in the file is zero and no table beside it says what was there
         (`toolkit.capture.beside`); else 0.
+    payload_table, payload_sha256
+        Name and SHA-256 of the table beside the capture from which entropy and TLS types come; ``""`` where they are of
+        the payload bytes.
     version
         Which file it was, and when it was last written to; None for packets that came from no file.
     """
@@ -55,6 +58,8 @@ class Source:
     bad_header: int = 0
     problems: tuple[str, ...] = ()
     zero_payloads: int = 0
+    payload_table: str = ""
+    payload_sha256: str = ""
     version: Version | None = field(default=None, repr=False, compare=False)
 
     @property

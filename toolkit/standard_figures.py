@@ -278,6 +278,9 @@ def verify_figure(path: str | Path, traces: Iterable[Trace | str | Path] = ()) -
     known = _known_traces(traces)
     missing = [source for source in record["traces"] if source["sha256"] not in known]
     problems += [f"no capture given is {source['name']} (SHA-256 {source['sha256'][:12]}…)" for source in missing]
+    for source in record["traces"]:
+        if source["sha256"] in known:
+            problems += _other_payloads(source, known[source["sha256"]])
     params = record["params"]
     if problems or params.get("figure") not in RECIPES:
         return FigureCheck(name, tuple(problems), remade=False, identical=False)
@@ -349,6 +352,17 @@ def ink_difference(one: str | Path, other: str | Path) -> float:
     """
     ink = [float(1 - _brightness(file, 1).mean()) for file in (one, other)]
     return abs(ink[0] - ink[1]) / max(*ink, 1e-9)
+
+
+def _other_payloads(record: Mapping[str, Any], trace: Trace) -> list[str]:
+    """Say if the table beside a capture, from which entropy and TLS types come, is another one than it was."""
+    table = record.get("payload_table")
+    before = str(table.get("sha256", "")) if isinstance(table, dict) else ""
+    now = trace.source.payload_sha256
+    if before == now:
+        return []
+    there, here = (f"SHA-256 {digest[:12]}…" if digest else "none" for digest in (before, now))
+    return [f"the table with the payloads of {record['name']} was another one: {there}, now {here}"]
 
 
 def _brightness(file: str | Path, side: int) -> npt.NDArray[np.float64]:

@@ -17,6 +17,7 @@ with a warning; where there is none, and every payload byte is zero, `toolkit.re
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -84,7 +85,9 @@ class Kept(NamedTuple):
     columns: Columns
     entropy: npt.NDArray[np.float64] | None  # None where that of the bytes counts
     table: str = ""  # name of the table that was taken
+    digest: str = ""  # its SHA-256
     zeros: int = 0  # packets with payload, if every payload byte is zero and no table says what was there
+    fault: CaptureWarning | None = None  # why the table that lies there was not taken
     warning: CaptureWarning | None = None  # of these zeros: it may be so, `strict` or not
 
 
@@ -92,14 +95,14 @@ class _MisfitError(Exception):
     """Why a table is not taken."""
 
 
-def restore(trace: Trace, capture: str, problems: list[CaptureWarning]) -> Kept:
+def restore(trace: Trace, capture: str) -> Kept:
     """Take `tls_type` and the entropy from the table beside a capture, if there is one that fits.
 
     `trace` has all packets of the capture as its bytes give them. The payload bytes are read up to the first that is
     not zero.
     """
     path = table_path(capture)
-    told = _first_payload(trace)
+    told, fault = _first_payload(trace), None
     if path.is_file():
         try:
             return _taken(trace, path, told)
@@ -108,10 +111,10 @@ def restore(trace: Trace, capture: str, problems: list[CaptureWarning]) -> Kept:
             note = "entropy and TLS types are of the bytes in the capture"
             if not isinstance(error.__cause__, ImportError):
                 note += ": put its own table there, or remove this one"
-            problems.append(CaptureWarning(capture, expected, str(error), note=note))
+            fault = CaptureWarning(capture, expected, str(error), note=note)
     captured = trace.column("payload_captured")
     if told >= 0 or not (captured > 1).any():  # a table could say no more of single bytes
-        return Kept(trace.columns, None)
+        return Kept(trace.columns, None, fault=fault)
     zeros = int((captured > 0).sum())
     warning = CaptureWarning(
         capture,
@@ -120,15 +123,17 @@ def restore(trace: Trace, capture: str, problems: list[CaptureWarning]) -> Kept:
         note="entropy and TLS types are those of zeros. If the capture was anonymised, put that table, which was "
         "written with it, beside it and read again; if zeros were sent, as some speed tests do, all is well",
     )
-    return Kept(trace.columns, None, zeros=zeros, warning=None if path.is_file() else warning)
+    return Kept(trace.columns, None, zeros=zeros, fault=fault, warning=None if fault else warning)
 
 
 def _taken(trace: Trace, path: Path, told: int) -> Kept:
     """Take what a table says; `told` is the first packet whose payload is not only zeros, -1 for none."""
-    time, length, tls, entropy = _columns_of(path)
+    digest, time, length, tls, entropy = _columns_of(path)
     columns = trace.columns
     if len(time) != len(trace):
-        raise _MisfitError(f"a table of {len(time):,} packets, not of {len(trace):,}")
+        raise _MisfitError(
+            f"a table of {len(time):,} packets, not of {len(trace):,} (of a part, `Trace.to_pcap` writes a table too)"
+        )
     wrong = (time != columns.time) | (length != columns.payload_length)
     if wrong.any():
         raise _MisfitError(f"another time or payload length in row {np.argmax(wrong)}")
@@ -151,19 +156,23 @@ def _taken(trace: Trace, path: Path, told: int) -> Kept:
     restored = columns._replace(tls_type=tls)
     restored.freeze()
     entropy.flags.writeable = False
-    return Kept(restored, entropy, path.name)
+    return Kept(restored, entropy, path.name, digest)
 
 
 def _columns_of(
     path: Path,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
-    """Read the columns `time`, `payload_length`, `tls_type` and `entropy`."""
+) -> tuple[str, npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+    """Read the file's SHA-256 and the columns `time`, `payload_length`, `tls_type` and `entropy`."""
     try:
         with open(path, "rb") as file:
             if file.read(4) != b"PAR1":
                 raise _MisfitError("a file that is no Parquet table")
-        table = pd.read_parquet(path, engine="pyarrow", columns=["time", "payload_length", "tls_type", "entropy"])
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            table = pd.read_parquet(file, engine="pyarrow", columns=["time", "payload_length", "tls_type", "entropy"])
         return (
+            digest,
             pd.DatetimeIndex(table["time"]).as_unit("ns").asi8,
             table["payload_length"].to_numpy(np.int32),
             table["tls_type"].to_numpy(np.uint8, copy=True),

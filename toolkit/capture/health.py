@@ -201,8 +201,8 @@ def check(trace: Trace) -> Health:
                 sum(source.packets for source in sources),
                 "packets of the file",
                 "Every payload byte of a capture is zero, entropy and TLS types are of zeros: if it was anonymised, "
-                "put the table that was written with it (its name and .payload.parquet) beside it and read again; if "
-                "zeros were sent, all is well.",
+                "the table that was written with it (its name and .payload.parquet) is not beside it or was not taken, "
+                "of which reading warned; if zeros were sent, all is well.",
             ),
             Finding(
                 f"frames above {LARGEST_WIRE_FRAME:,} bytes",

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from toolkit._jit import salt
-from toolkit.capture.beside import restore
+from toolkit.capture.beside import Kept, restore
 from toolkit.capture.decode import (
     BAD_HEADER,
     LINK_TYPES,
@@ -227,8 +227,8 @@ def _trace_of(capture: RawCapture, strict: bool, progress: Progress | None) -> T
     if capture.problem is not None:
         framing.problems.insert(0, capture.problem)
     table, known = columns.finish(), hosts.finish()
-    kept = restore(Trace(table, known, (data,), ()), capture.path, framing.problems)
-    _report(framing, unknown, strict, kept.warning)
+    kept = restore(Trace(table, known, (data,), ()), capture.path)
+    _report(framing, unknown, strict, kept)
     source = Source(
         path=capture.path,
         format=framing.format,
@@ -245,6 +245,8 @@ def _trace_of(capture: RawCapture, strict: bool, progress: Progress | None) -> T
         problems=tuple(str(problem) for problem in framing.problems),
         version=capture.version,
         zero_payloads=kept.zeros,
+        payload_table=kept.table,
+        payload_sha256=kept.digest,
     )
     history = (f"read {source.name}" + (f", its payloads from {kept.table}" if kept.table else ""),)
     return Trace(kept.columns, known, (data,), (source,), history=history, kept_entropy=kept.entropy)
@@ -299,7 +301,7 @@ def _inside_ppi(data: Bytes, frames: Frames, count: int) -> Iterator[tuple[int, 
             yield kind, first, number
 
 
-def _report(framing: Framing, unknown: _Unknown, strict: bool, doubt: CaptureWarning | None) -> None:
+def _report(framing: Framing, unknown: _Unknown, strict: bool, kept: Kept) -> None:
     """Warn of what was not as it should be, once for each kind of trouble; raise the first if `strict`."""
     problems = framing.problems
     expected = "a link type that is known"
@@ -316,9 +318,10 @@ def _report(framing: Framing, unknown: _Unknown, strict: bool, doubt: CaptureWar
         note = "they are given the time 1970-01-01 00:00: do not use their timing"
         found = f"{framing.untimed} simple packet blocks, which have no time"
         problems.append(CaptureWarning(framing.path, "packets with a time", found, None, None, note))
-    if strict and problems:
-        raise CaptureError(*problems[0].args)
-    for problem in [*problems, *([doubt] if doubt else [])]:
+    faults = [*problems, *([kept.fault] if kept.fault else [])]
+    if strict and faults:
+        raise CaptureError(*faults[0].args)
+    for problem in [*faults, *([kept.warning] if kept.warning else [])]:
         warnings.warn(problem, stacklevel=5)
 
 

@@ -139,10 +139,11 @@ def read_columns(
 
         reader(tshark, plain, problems, add)
     columns, hosts, payloads = table.finish()
-    kept = restore(Trace(columns, hosts, payloads, ()), name, problems)
-    if strict and problems:
-        raise CaptureError(*problems[0].args)
-    for problem in [*problems, *([kept.warning] if kept.warning else [])]:
+    kept = restore(Trace(columns, hosts, payloads, ()), name)
+    faults = [*problems, *([kept.fault] if kept.fault else [])]
+    if strict and faults:
+        raise CaptureError(*faults[0].args)
+    for problem in [*faults, *([kept.warning] if kept.warning else [])]:
         warnings.warn(problem, stacklevel=3)
     if progress is not None:
         progress(size, size)
@@ -155,6 +156,8 @@ def read_columns(
         non_ip=table.frames - len(columns.time),
         problems=tuple(str(problem) for problem in problems),
         zero_payloads=kept.zeros,
+        payload_table=kept.table,
+        payload_sha256=kept.digest,
     )
     history = (f"read {source.name} by {engine}" + (f", its payloads from {kept.table}" if kept.table else ""),)
     return Trace(kept.columns, hosts, payloads, (source,), history=history, kept_entropy=kept.entropy)
