@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -24,6 +26,7 @@ from typing import Any
 from wiresharking import tshark
 
 import toolkit
+from toolkit.capture.tshark import WiresharkError, find_tshark
 from toolkit.columns import FIRST_FRAGMENT, LENGTH_FROM_FRAME, MALFORMED, TRUNCATED
 from toolkit.trace import Trace
 
@@ -31,7 +34,7 @@ FIELDS = [
     *("frame.number", "frame.time_epoch", "frame.protocols", "frame.len", "frame.cap_len"),
     *("ip.src", "ip.dst", "ip.proto", "ip.len", "ip.ttl", "ip.id", "ip.version", "ip.hdr_len"),
     *("ipv6.src", "ipv6.dst", "ipv6.plen", "ipv6.hlim"),
-    *("tcp.srcport", "tcp.dstport", "tcp.seq_raw", "tcp.ack_raw", "tcp.flags", "tcp.len"),
+    *("tcp.srcport", "tcp.dstport", "tcp.seq_raw", "tcp.ack_raw", "tcp.flags", "tcp.len", "tcp.hdr_len"),
     *("udp.srcport", "udp.dstport", "udp.length"),
 ]
 SETTINGS = [
@@ -140,7 +143,7 @@ UNKNOWN = "a link type that the native reader does not know"
 NO_ROW = "an IP header that is cut or contradicts itself: no row"
 CUT_OPTIONS = "cut within the options of IPv4: tshark gives no destination, which a source route may change"
 FRAGMENT = "a first fragment: tshark gives the UDP length of the whole datagram, no TCP length"
-OFFLOAD = "IPv6 length 0 (offload, jumbogram): we take the frame's, tshark only for IPv4"
+OFFLOAD = "IPv6 or UDP length 0 (offload, jumbogram): we take the frame's, tshark only for IPv4"
 CONTRADICTION = "lengths that contradict each other, or a cut header: tshark stops early, or takes the length as it is"
 LATEST = 2**63 - 1
 TRANSPORT = ("src_port", "dst_port", "tcp_seq", "tcp_ack", "tcp_flags", "payload_length")
@@ -164,11 +167,29 @@ def reason(column: str, values: tuple[Any, Any], marks: int, row: dict[str, list
         return UNKNOWN if unknown else ""
     if column == "dst" and not theirs and marks & TRUNCATED:
         return CUT_OPTIONS
-    if column in ("ip_length", *TRANSPORT) and marks & LENGTH_FROM_FRAME:
+    if column == "ip_length" and marks & LENGTH_FROM_FRAME and row["ipv6.plen"][0]:
         return OFFLOAD
-    if column == "payload_length" and marks & FIRST_FRAGMENT:
-        return FRAGMENT
-    return CONTRADICTION if column in TRANSPORT and marks & (MALFORMED | TRUNCATED) else ""
+    if column not in TRANSPORT or not marks & (MALFORMED | TRUNCATED | FIRST_FRAGMENT | LENGTH_FROM_FRAME):
+        return ""
+    if theirs is not None and outermost(row)[1] in PROTOCOL:  # it did not stop before
+        length = length_by_headers(row)
+        if column != "payload_length" or (length is not None and ours != length):
+            return ""
+        if length is None and row["udp.length"][0] not in ("", "0") and ours > max(theirs, 0):
+            return ""
+    return FRAGMENT if marks & FIRST_FRAGMENT else OFFLOAD if marks & LENGTH_FROM_FRAME else CONTRADICTION
+
+
+def length_by_headers(row: dict[str, list[str]]) -> int | None:
+    """Payload that an IPv4 packet has room for, by the lengths that tshark shows of its headers; else None."""
+    total, size = int(row["ip.len"][0] or 0), int(row["ip.hdr_len"][0] or 0)
+    if not total or outermost(row)[0] != "ip" or row["udp.length"][0] == "0":
+        return None
+    room = total - size
+    if row["udp.length"][0]:
+        return max(min(int(row["udp.length"][0]), room) - 8, 0)
+    header = int(row["tcp.hdr_len"][0] or 0)
+    return room - header if 20 <= header <= room else 0
 
 
 @dataclass
@@ -232,10 +253,18 @@ class Agreement:
 def captures(places: Iterable[Path]) -> Iterator[Path]:
     """Give the captures themselves, and those in folders and below."""
     for place in places:
+        if not place.exists():
+            raise SystemExit(f"{place}: no such file or folder")
         if place.is_dir():
             yield from (path for path in sorted(place.rglob("*")) if path.is_file() and CAPTURE.search(path.name))
         else:
             yield place
+
+
+def edited(path: Path, options: str, copy: Path) -> Path:
+    """Change a capture by editcap; what that cannot read is left out, and so is an empty copy."""
+    subprocess.run(["editcap", *shlex.split(options), str(path), str(copy)], capture_output=True, check=False)
+    return copy
 
 
 def main() -> int:
@@ -243,12 +272,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     samples = [toolkit.example(name).path for name in toolkit.examples().index]
     parser.add_argument("captures", nargs="*", type=Path, default=samples, help="captures, or folders of them")
+    parser.add_argument("--editcap", metavar="OPTIONS", help="change each capture by editcap before, as with '-s 54'")
+    given = parser.parse_args()
+    find_tshark()
     agreement = Agreement()
-    for path in captures(parser.parse_args().captures):
-        agreement.compare(path)
+    with tempfile.TemporaryDirectory() as folder:
+        for path in captures(given.captures):
+            agreement.compare(path if given.editcap is None else edited(path, given.editcap, Path(folder, path.name)))
     sys.stdout.write(f"{agreement}\n")
     return int(bool(agreement.open) or agreement.captures == 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except WiresharkError as error:
+        sys.exit(f"Error: {error}")

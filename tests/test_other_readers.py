@@ -10,13 +10,14 @@ from typing import Any
 import dpkt
 import pytest
 import writer
-from agreement import FRAGMENT, NO_ROW, OVERFLOW, Agreement, by_tshark, captures, differences
+from agreement import FRAGMENT, NO_ROW, OVERFLOW, Agreement, by_tshark, captures, differences, main, reason
 from capturing import START
 from encapsulations import MADE
 
 import toolkit
 from toolkit.capture.dissection import Dissection
 from toolkit.capture.tshark import WiresharkError
+from toolkit.columns import MALFORMED, TRUNCATED
 
 # dpkt
 
@@ -230,10 +231,52 @@ def test_the_report_finds_what_differs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "3 values without a known reason" in str(agreement)
 
 
+def test_a_mark_excuses_no_other_value(tmp_path: Path) -> None:
+    """Of packets that are cut, what tshark does tell must be the same, and lengths must be those of the headers."""
+    frames = [writer.Frame(data, START + i) for i, data in enumerate(MADE["lengths"])]
+    path = tmp_path / "lengths"
+    path.write_bytes(writer.pcap(frames, resolution="ns"))
+    agreement = Agreement()
+    agreement.compare(path)
+    assert agreement.open == []
+    rows, trace = by_tshark(path), toolkit.read(path)
+    marked = dict(zip(trace.column("number").tolist(), trace.column("marks").tolist(), strict=True))
+    told = [row for row in rows if row["udp.length"][0] or row["tcp.len"][0]]
+    found = set()
+    for column, ours, theirs in (("src_port", 7, 8), ("tcp_seq", 7, 8), ("tcp_flags", 7, 8), ("payload_length", 77, 8)):
+        for row in told:
+            marks = marked[int(row["frame.number"][0])] | MALFORMED | TRUNCATED
+            found.add((column, reason(column, (ours, theirs), marks, row, False) == ""))
+    assert ("src_port", False) not in found
+    assert ("tcp_seq", False) not in found
+    assert ("tcp_flags", False) not in found
+    assert ("payload_length", True) in found
+    assert reason("tcp_seq", (7, None), TRUNCATED, told[0], False) != ""
+
+
+def test_the_command_changes_captures_and_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(toolkit.example("https").path)
+    by_tshark(Path(path))  # or skip
+    monkeypatch.setattr("sys.argv", ["agreement.py", path, "--editcap", "-s 54"])
+    assert main() == 0
+    out = capsys.readouterr().out
+    assert out.startswith("1 captures, 1,219 frames, 1,219 packets\n")
+    assert "       0 values without a known reason" in out
+    assert toolkit.read(path).column("frame_captured").max() > 54
+    monkeypatch.setattr("sys.argv", ["agreement.py", str(tmp_path / "none")])
+    with pytest.raises(SystemExit, match="none: no such file or folder"):
+        main()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(WiresharkError, match="found none: install it"):
+        main()
+
+
 def test_exceptions_are_needed() -> None:
     """Each exception for a made capture is of a frame that exists, and says why."""
-    for capture, reason, columns, frames in EXCEPTIONS:
-        assert len(reason) > 20
+    for capture, why, columns, frames in EXCEPTIONS:
+        assert len(why) > 20
         assert columns
         if capture in MADE:
             assert max(frames) <= len(MADE[capture])

@@ -308,3 +308,39 @@ def test_a_figure_says_from_which_table_its_payloads_are(written: Path, tmp_path
     captures = [Capture("public", without, tuple(trace.hosts[:1]))]
     record = make_figure("entropy", captures, folder=tmp_path / "zeros").with_suffix(".json")
     assert json.loads(record.read_text())["traces"][0]["payload_of_zeros"] == without.source.zero_payloads > 700
+
+
+def test_a_link_leads_to_the_table_too(written: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    link = folder / "other name.pcap"
+    link.symlink_to(written)
+    assert toolkit.read(link).source.payload_table == table_path(written).name
+    table_path(link).write_bytes(b"its own")
+    with pytest.warns(CaptureWarning, match=f"payloads of this capture in {table_path(link).name}, found a file that"):
+        toolkit.read(link)
+
+
+@pytest.mark.parametrize(
+    ("display_filter", "fields", "said"),
+    [
+        ("tls.handshake.type == 1", (), "tls.handshake.type"),
+        ("tcp and tls", ["tls.record.length", "data.len"], "tls, tls.record.length, data.len"),
+        ("tcp.payload contains 16:03", (), "tcp.payload"),
+        ('http.host == "ip.example" or !dns', (), "http.host, dns"),
+        ("tcp.port in {443, 8080} and ip.addr == 10.0.0.0/8 and not ipv6", ["tcp.flags", "frame.len"], ""),
+        ('tcp.len > 0 && eth.src[0:3] == aa:bb:cc && frame contains "http.host"', (), ""),
+        (None, ["tcp.stream", "udp.length"], ""),
+    ],
+)
+def test_wireshark_reads_zeros(display_filter: str | None, fields: Any, said: str, written: Path) -> None:
+    tshark()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        toolkit.read(written, display_filter=display_filter, fields=fields)
+        toolkit.read(toolkit.example("https").path, display_filter=display_filter, fields=fields)
+    messages = [str(one.message) for one in caught]
+    expected = f"{written}: expected payload for Wireshark to look into, found nothing but zeros: the capture was "
+    expected += f"anonymised; what Wireshark says of {said} is of these zeros"
+    assert messages == ([expected] if said else [])
+    assert all(one.filename == __file__ for one in caught)

@@ -142,8 +142,9 @@ class LengthClusters(LengthCounts):
         selected before is not known here: ``f"({trace.to_wireshark_filter()}) and ({filter})"`` has both.
 
         Wireshark tells less of some packets, which this filter does not show: IPv6 packets whose length is 0, as
-        offload leaves it; first fragments of TCP; with `tls_only`, TCP resets. Of a malformed TCP header it may tell
-        another length than 0. Frame numbers have no such gaps: with ``part = trace.select(protocol="tcp")``,
+        offload leaves it; first fragments of TCP; with `tls_only`, TCP resets. Of a packet
+        whose lengths contradict each other (`Trace.health`: malformed) it may tell another length: it may be missed, or
+        shown in excess. Frame numbers have no such gaps: with ``part = trace.select(protocol="tcp")``,
         ``part[clusters.label_of(part.column("payload_length")) == label].to_wireshark_filter()``.
 
         Raises
@@ -162,7 +163,7 @@ class LengthClusters(LengthCounts):
         """
         if self.protocol is None:
             raise ValueError("the lengths came from no trace: which packets they are of is not known")
-        if label is not None and not 0 <= label < len(self):
+        if label is not None and (not isinstance(label, int | np.integer) or not 0 <= label < len(self)):
             raise ValueError(f"`label` must be from 0 to {len(self) - 1}, got {label!r}")
         if not self.tls_bytes:
             raise ToolkitError(

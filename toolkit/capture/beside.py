@@ -102,6 +102,8 @@ def restore(trace: Trace, capture: str) -> Kept:
     not zero.
     """
     path = table_path(capture)
+    if not path.is_file() and os.path.islink(capture):
+        path = table_path(os.path.realpath(capture))
     told, fault = _first_payload(trace), None
     if path.is_file():
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -118,6 +120,24 @@ def dissect(
                 values[name].append(pd.Categorical.from_codes(*_merged(codes, texts)))
     found = {name: union_categoricals(parts) for name, parts in values.items()}
     return Dissection(display_filter, np.concatenate(numbers), np.concatenate(captured), found)
+
+
+# Protocols whose headers an anonymised capture still has, keywords of filters, and what of them is of the payload
+_HEADERS = re.compile(r"(frame|eth|sll|vlan|mpls|ppp|arp|ip|ipv6|icmp|icmpv6|tcp|udp)(\.|$)")
+_WORDS = "and or not xor in eq ne gt lt ge le any all contains matches bitwise_and len count upper lower true false"
+_PAYLOAD = re.compile(r"(tcp|udp)\.(payload|segment|reassembled|segments?)")
+
+
+def warn_of_zeros(path: str, display_filter: str | None, fields: tuple[str, ...]) -> None:
+    """Warn if a filter or fields ask for what is in the payload, where that became zeros."""
+    words = re.sub(r"\"(\\.|[^\"])*\"|'[^']*'", "", display_filter or "")
+    asked = [*re.findall(r"(?<![\w.:-])[a-zA-Z_][\w-]*(?:\.[\w-]+)*(?![\w.:-])", words), *fields]
+    inside = [name for name in asked if name.lower() not in _WORDS.split()]
+    inside = [name for name in inside if not _HEADERS.match(name) or _PAYLOAD.match(name)]
+    if inside:
+        note = f"what Wireshark says of {', '.join(dict.fromkeys(inside))} is of these zeros"
+        found = "nothing but zeros: the capture was anonymised"
+        warnings.warn(CaptureWarning(path, "payload for Wireshark to look into", found, note=note), stacklevel=3)
 
 
 def _merged(codes: npt.NDArray[np.intp], texts: list[str]) -> tuple[npt.NDArray[np.intp], pd.Index]:

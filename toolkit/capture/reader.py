@@ -25,7 +25,7 @@ from toolkit.capture.decode import (
     decode,
     enter_hosts,
 )
-from toolkit.capture.dissection import dissect, field_names
+from toolkit.capture.dissection import dissect, field_names, warn_of_zeros
 from toolkit.capture.framing import CHUNK, NO_LINK, Frames, Framing, read_frames
 from toolkit.capture.sources import RawCapture, open_capture
 from toolkit.capture.wireshark import read_by_tshark, read_columns
@@ -72,7 +72,7 @@ def read(
         The capture.
     engine
         Who makes the columns. ``"auto"`` and ``"native"``: the reader of this package, millions of packets a second.
-        ``"tshark"`` and ``"pyshark"``: Wireshark's dissectors, some thousands or hundreds of packets a second, with the
+        ``"tshark"`` and ``"pyshark"``: Wireshark's dissectors, some 15,000 or 1,000 packets a second, with the
         payloads in memory; the same columns for every packet that both can read, see `toolkit.capture.wireshark`.
     display_filter
         Keep only the packets that this filter in Wireshark's language keeps, for example
@@ -149,7 +149,11 @@ def read(
             trace = _by_engine(engine)(path, strict, show, max_decompressed)
     else:
         trace = _by_engine(engine)(path, strict, progress or None, max_decompressed)
-    return trace if dissection is None else dissection.narrow(trace)
+    if dissection is None:
+        return trace
+    if trace.source.payload_table or trace.source.zero_payloads:
+        warn_of_zeros(trace.source.path, display_filter, names)
+    return dissection.narrow(trace)
 
 
 def _by_engine(engine: Engine) -> Callable[[str | os.PathLike[str], bool, Progress | None, int | None], Trace]:

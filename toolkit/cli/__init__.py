@@ -31,7 +31,7 @@ def main() -> None:
     toolkit lab trace.pcap                         explore it by hand in JupyterLab
     toolkit app trace.pcap                         the same on a page of its own
 
-    Exit codes: 0, 1 for a capture that cannot be read or written results that cannot, 2 for wrong usage.
+    Exit codes: 0, 1 if a capture cannot be read or a result cannot be written, 2 for wrong usage.
     """
 
 

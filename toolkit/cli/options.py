@@ -137,13 +137,18 @@ def client_option(required: bool) -> Callable[[Callable[..., None]], Callable[..
 def reading(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of reading a capture; it gets a `Load` as its argument `load`."""
 
-    @click.option("--strict", is_flag=True, help="Fail at the first fault of the capture instead of a warning.")
+    @click.option(
+        "--strict",
+        is_flag=True,
+        help="Fail at the first fault of the capture instead of a warning "
+        "(payload of nothing but zeros, which may be so, stays a warning).",
+    )
     @click.option(
         "--max-decompressed",
         metavar="BYTES",
         callback=checked(parse_size),
-        help="Most bytes that a compressed capture may grow to, such as 10G; by default 200 times the file, but 1 GiB "
-        "at least and 64 GiB at most.",
+        help="Most bytes that a compressed capture may grow to, such as 10G, which is 10 GiB; by default 200 times the "
+        "file, but 1 GiB at least and 64 GiB at most.",
     )
     @functools.wraps(command)
     def with_load(*arguments: Any, strict: bool, max_decompressed: int | None, **options: Any) -> None:

@@ -44,13 +44,15 @@ from toolkit.sweeps import suggest_bandwidth
     help="TCP payload lengths, or IP lengths of UDP packets.",
 )
 @click.option("--tls-only", is_flag=True, help="Only payloads that start a TLS record.")
-@click.option("--min-length", type=click.IntRange(min=0), default=1, show_default=True, help="Leave out shorter ones.")
+@click.option(
+    "--min-length", type=click.IntRange(min=0), default=1, show_default=True, help="Leave out lengths of fewer bytes."
+)
 @click.option(
     "--max-length",
     type=click.IntRange(min=0),
     default=1300,
     show_default=True,
-    help="Leave out longer ones: full segments would be the first cluster of any bulk transfer.",
+    help="Leave out lengths of more bytes: full segments would be the first cluster of any bulk transfer.",
 )
 @click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, help="Clusters to print.")
 @OUTPUT

@@ -144,6 +144,12 @@ class State(t.HasTraits):
         super().__init__(**initial)
         self.page = initial.get("page", 0)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a choice; refuse what is none, which would be lost."""
+        if not name.startswith("_") and name != "labels" and not hasattr(type(self), name) and name not in vars(self):
+            raise t.TraitError(f"no choice {name!r}: there are {', '.join(NAMES)}")
+        super().__setattr__(name, value)
+
     def choices(self) -> Choices:
         """Give the choices as they are now, immutable."""
         return Choices(**{name: getattr(self, name) for name in NAMES})
