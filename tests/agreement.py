@@ -27,7 +27,6 @@ from wiresharking import tshark
 
 import toolkit
 from toolkit.capture.tshark import WiresharkError, find_tshark
-from toolkit.columns import FIRST_FRAGMENT, LENGTH_FROM_FRAME, MALFORMED, TRUNCATED
 from toolkit.trace import Trace
 
 FIELDS = [
@@ -35,6 +34,7 @@ FIELDS = [
     *("ip.src", "ip.dst", "ip.proto", "ip.len", "ip.ttl", "ip.id", "ip.version", "ip.hdr_len"),
     *("ipv6.src", "ipv6.dst", "ipv6.plen", "ipv6.hlim"),
     *("tcp.srcport", "tcp.dstport", "tcp.seq_raw", "tcp.ack_raw", "tcp.flags", "tcp.len", "tcp.hdr_len"),
+    *("ip.flags.mf", "ipv6.fraghdr.more", "_ws.malformed"),
     *("udp.srcport", "udp.dstport", "udp.length"),
 ]
 SETTINGS = [
@@ -139,6 +139,7 @@ def differences(trace: Trace, rows: list[dict[str, list[str]]]) -> dict[tuple[in
 OVERFLOW = "a fraction of a second that is a second or more: tshark's number overflows, or is none"
 TOO_LATE = "a time after the year 2262: more nanoseconds than 64 bits hold"
 SHORTER = "a frame of fewer bytes than the file has of it: we take what is there"
+STOPPED = "a record that cannot be, at which we stop, with a warning, and tshark a frame later or earlier"
 UNKNOWN = "a link type that the native reader does not know"
 NO_ROW = "an IP header that is cut or contradicts itself: no row"
 CUT_OPTIONS = "cut within the options of IPv4: tshark gives no destination, which a source route may change"
@@ -149,9 +150,10 @@ LATEST = 2**63 - 1
 TRANSPORT = ("src_port", "dst_port", "tcp_seq", "tcp_ack", "tcp_flags", "payload_length")
 
 
-def reason(column: str, values: tuple[Any, Any], marks: int, row: dict[str, list[str]], unknown: bool) -> str:
-    """Say why a value differs, by what the packet says of itself; "" where nothing explains it."""
+def reason(column: str, values: tuple[Any, Any], row: dict[str, list[str]], unknown: bool) -> str:
+    """Say why a value differs, by what tshark shows of the packet; "" where nothing explains it."""
     ours, theirs = (value if value is None or isinstance(value, str) else int(value) for value in values)
+    cut = int(row["frame.cap_len"][0] or 0) < int(row["frame.len"][0] or 0)
     if column == "time" and theirs is not None and theirs > ours == LATEST:
         return TOO_LATE
     if column == "time" and (theirs is None or 0 in ((ours - theirs) % 2**32, (ours + theirs) % 2**32)):  # or its sign
@@ -165,27 +167,31 @@ def reason(column: str, values: tuple[Any, Any], marks: int, row: dict[str, list
         if version not in ("4", "6") or size < 20 or total < size or not addresses:
             return NO_ROW
         return UNKNOWN if unknown else ""
-    if column == "dst" and not theirs and marks & TRUNCATED:
+    if column == "dst" and not theirs and cut:
         return CUT_OPTIONS
-    if column == "ip_length" and marks & LENGTH_FROM_FRAME and row["ipv6.plen"][0]:
+    if column == "ip_length" and row["ipv6.plen"][0] == "0":
         return OFFLOAD
-    if column not in TRANSPORT or not marks & (MALFORMED | TRUNCATED | FIRST_FRAGMENT | LENGTH_FROM_FRAME):
+    if column in TRANSPORT and (theirs is None or outermost(row)[1] not in PROTOCOL):
+        return CONTRADICTION if theirs is None or cut or row["_ws.malformed"][0] else ""  # it stopped before
+    if column != "payload_length":
         return ""
-    if theirs is not None and outermost(row)[1] in PROTOCOL:  # it did not stop before
-        length = length_by_headers(row)
-        if column != "payload_length" or (length is not None and ours != length):
-            return ""
-        if length is None and row["udp.length"][0] not in ("", "0") and ours > max(theirs, 0):
-            return ""
-    return FRAGMENT if marks & FIRST_FRAGMENT else OFFLOAD if marks & LENGTH_FROM_FRAME else CONTRADICTION
+    if "0" in (row["udp.length"][0], row["ipv6.plen"][0]):
+        return OFFLOAD
+    length = length_by_headers(row)
+    if ours != length if length is not None else ours > max(theirs, 0):
+        return ""
+    more = row["ip.flags.mf"][0] in ("1", "True") or row["ipv6.fraghdr.more"][0] in ("1", "True")
+    return FRAGMENT if more else CONTRADICTION
 
 
 def length_by_headers(row: dict[str, list[str]]) -> int | None:
-    """Payload that an IPv4 packet has room for, by the lengths that tshark shows of its headers; else None."""
-    total, size = int(row["ip.len"][0] or 0), int(row["ip.hdr_len"][0] or 0)
-    if not total or outermost(row)[0] != "ip" or row["udp.length"][0] == "0":
+    """Payload that a packet has room for, by the lengths that tshark shows; None behind extension headers of IPv6."""
+    if outermost(row)[0] == "ip":
+        room = int(row["ip.len"][0]) - int(row["ip.hdr_len"][0])
+    elif row["frame.protocols"][0].partition(":ipv6:")[2].startswith(("tcp", "udp")):
+        room = int(row["ipv6.plen"][0])
+    else:
         return None
-    room = total - size
     if row["udp.length"][0]:
         return max(min(int(row["udp.length"][0]), room) - 8, 0)
     header = int(row["tcp.hdr_len"][0] or 0)
@@ -205,7 +211,7 @@ class Agreement:
     open
         What differs without one: capture, frame, column, both values.
     refused
-        Captures that only one of the two reads, or neither, with what it says.
+        Captures that tshark does not read, with what it says.
     """
 
     captures: int = 0
@@ -220,18 +226,26 @@ class Agreement:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", toolkit.CaptureWarning)
             try:
-                trace, rows = toolkit.read(path), by_tshark(path)
-            except (toolkit.CaptureError, Unreadable) as error:
+                rows = by_tshark(path)
+                trace = toolkit.read(path)
+            except Unreadable as error:
                 self.refused.append(str(error))
+                return
+            except toolkit.CaptureError as error:
+                self.open.append(f"{error}, where tshark reads {len(rows)} frames")
                 return
         self.captures += 1
         self.frames += trace.source.frames
         self.packets += len(trace)
-        marks = dict(zip(trace.column("number").tolist(), trace.column("marks").tolist(), strict=True))
+        if trace.source.frames != len(rows):
+            if trace.source.problems:  # which say where and why
+                self.reasons[STOPPED] += 1
+            else:
+                self.open.append(f"{path}: {trace.source.frames} frames here, {len(rows)} by tshark")
         unknown = trace.source.unknown_link  # how many are left
         found: set[tuple[int, str]] = set()
         for (frame, column), values in differences(trace, rows).items():
-            why = reason(column, values, marks.get(frame, 0), rows[frame - 1], unknown > 0)
+            why = reason(column, values, rows[frame - 1], unknown > 0)
             unknown -= why == UNKNOWN
             found.add((frame, why))
             if not why:
@@ -242,9 +256,7 @@ class Agreement:
         """Report as a list for people."""
         lines = [f"{self.captures:,} captures, {self.frames:,} frames, {self.packets:,} packets"]
         lines += [f"{number:8,} frames: {why}" for why, number in self.reasons.most_common()]
-        lines += [f"{len(self.refused):8,} captures not compared, since one of the two cannot read them:"] * bool(
-            self.refused
-        )
+        lines += [f"{len(self.refused):8,} captures not compared, since tshark cannot read them:"] * bool(self.refused)
         lines += [f"         {said}" for said in self.refused]
         lines += [f"{len(self.open):8,} values without a known reason" + ":" * bool(self.open), *self.open]
         return "\n".join(lines)

@@ -275,3 +275,103 @@ def test_payload_of_65000_bytes() -> None:
     payload = bytes(range(250)) * 260
     row = one(sent_tcp(payload).packet)
     assert (row["payload"], row["ip_length"]) == (payload, 65_040)
+
+
+# What is no packet, or stays one
+
+MACS = writer.MACS
+FOUR, SIX = sent_tcp(b"abc").packet, sent_tcp(b"abc", ends=ENDS[6]).packet
+
+
+def rows_of(link: int, frame: bytes) -> int:
+    trace = read(writer.pcap([Frame(frame, START)], linktype=link))
+    assert trace.source.frames == 1
+    return len(trace)
+
+
+@pytest.mark.parametrize(
+    ("link", "before", "there"),
+    [
+        (1, MACS + b"\x86\xdd", True),
+        (9, b"\xff\x03\x00\x57", True),
+        (0, b"\x18\0\0\0", True),
+        (0, b"\xdd\x86\0\0", True),
+        (107, bytes.fromhex("1841038e"), True),
+        (226, bytes.fromhex("011a0000 00000000") + bytes(16), True),
+        (1, MACS + bytes.fromhex("894f 0fc2 0102 000001ff"), True),
+    ],
+)
+def test_a_packet_said_to_be_of_ipv6_is_none_if_it_says_ipv4(link: int, before: bytes, there: bool) -> None:
+    """As for tshark."""
+    assert rows_of(link, before + SIX) == there
+    assert rows_of(link, before + FOUR) == 0
+
+
+@pytest.mark.parametrize(("kind", "there"), [(1, True), (778, True), (824, False)])
+def test_messages_of_the_kernel_are_no_packets(kind: int, there: bool) -> None:
+    """ARPHRD_NETLINK has a family where the EtherType of other devices is."""
+    assert rows_of(113, struct.pack(">HHH8sH", 4, kind, 6, bytes(8), 0x0800) + FOUR) == there
+    assert rows_of(276, struct.pack(">HHIHBB8s", 0x0800, 0, 3, kind, 4, 6, bytes(8)) + FOUR) == there
+
+
+@pytest.mark.parametrize(("version", "size"), [(0x10, 8), (0x110, 8), (0x20, 6), (0x120, 6)])
+def test_time_stamps_of_arista(version: int, size: int) -> None:
+    def frame(kind: int, version: int) -> bytes:
+        return MACS + struct.pack(">HHH", 0xD28B, kind, version) + bytes(size) + b"\x08\0" + FOUR
+
+    assert rows_of(1, frame(1, version)) == 1
+    assert rows_of(1, frame(2, version)) == 0
+    assert rows_of(1, frame(1, version + 0x200)) == 0
+
+
+@pytest.mark.parametrize("control", range(256))
+def test_macsec_is_looked_into_if_nothing_is_encrypted(control: int) -> None:
+    """Bits 4 (changed) and 8 (encrypted) must be 0, and 0x80 (the version)."""
+    sci = bytes(8) if control & 0x20 else b""
+    frame = MACS + b"\x88\xe5" + bytes([control, 0, 0, 0, 0, 1]) + sci + b"\x08\0" + FOUR
+    assert rows_of(1, frame) == (control & 0x8C == 0)
+
+
+@pytest.mark.parametrize(
+    ("link", "before"),
+    [(107, "184103 00 80"), (100, "aaaa03"), (1, MACS.hex() + "0040 aaaa03"), (10, "50" + "00" * 12 + "aaaa03")],
+)
+@pytest.mark.parametrize(
+    ("organisation", "there"), [("000000", True), ("00000c", False), ("0080c2", False), ("800000", False)]
+)
+def test_the_organisation_of_snap(link: int, before: str, organisation: str, there: bool) -> None:
+    """Only 0 says that an EtherType follows."""
+    assert rows_of(link, bytes.fromhex(before + organisation + "0800") + FOUR) == there
+
+
+def test_an_old_organisation_of_snap() -> None:
+    """0000F8: bridges of IEEE 802.1H, with an EtherType as well."""
+    assert rows_of(100, bytes.fromhex("aaaa03 0000f8 0800") + FOUR) == 1
+
+
+@pytest.mark.parametrize(("fragment", "there"), [(0, True), (1, False), (15, False)])
+def test_later_fragments_of_802_11_have_no_header(fragment: int, there: bool) -> None:
+    frame = bytearray(writer.link("802.11", FOUR))
+    frame[22] = 0x10 | fragment
+    assert rows_of(105, bytes(frame)) == there
+
+
+@pytest.mark.parametrize("kind", [0, 43, 60, 135, 139, 140])
+def test_each_extension_header_is_walked(kind: int) -> None:
+    packet = writer.ipv6(*ENDS[6], kind, bytes([6, 1]) + bytes(14) + SIX[40:])
+    trace = read(writer.pcap([Frame(packet, START)], linktype=101))
+    assert (trace.column("protocol").tolist(), trace.column("payload_length").tolist()) == ([6], [3])
+    assert (
+        trace.column("src_port").tolist()
+        == read(writer.pcap([Frame(SIX, START)], linktype=101)).column("src_port").tolist()
+    )
+
+
+@pytest.mark.parametrize("length", [0, 7, 12, 5_000])
+def test_a_wrong_udp_length_leaves_the_ports(length: int) -> None:
+    packet = bytearray(sent_udp(b"abc", ports=(4_000, 9_999)).packet)
+    packet[24:26] = length.to_bytes(2, "big")
+    trace = read(writer.pcap([Frame(bytes(packet), START)], linktype=101))
+    assert trace.column("marks").tolist() == [MALFORMED]
+    assert (trace.column("src_port").tolist(), trace.column("dst_port").tolist()) == ([4_000], [9_999])
+    assert trace.column("payload_length").tolist() == [3 if length > 11 else 0]

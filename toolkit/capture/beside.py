@@ -136,13 +136,16 @@ def _taken(trace: Trace, path: Path, told: int) -> Kept:
         raise _MisfitError(
             f"a table of {len(time):,} packets, not of {len(trace):,} (of a part, `Trace.to_pcap` writes a table too)"
         )
-    wrong = (time != columns.time) | (length != columns.payload_length)
+    by_tshark = columns.link_type == NO_FRAME
+    # it may tell a longer one, where headers contradict each other, or none; and not all payload bytes
+    tolerated = by_tshark & ((columns.payload_length == 0) | (columns.payload_length > length))
+    other = (length != columns.payload_length) & ~tolerated
+    wrong = (time != columns.time) | other
     if wrong.any():
         raise _MisfitError(f"another time or payload length in row {np.argmax(wrong)}")
     if not ((entropy >= 0) & (entropy <= 8)).all():
         raise _MisfitError("an entropy that is not from 0 to 8")
-    # tshark does not tell all payload bytes
-    size = np.where(columns.link_type == NO_FRAME, columns.payload_length, columns.payload_captured)
+    size = np.where(by_tshark, length, columns.payload_captured)
     most = np.log2(np.clip(size, 1, 256))
     wrong = entropy > most + _ROUNDED
     if wrong.any():

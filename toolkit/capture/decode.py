@@ -116,8 +116,8 @@ def _behind(data: Bytes, kind: Int, position: Int, end: Int) -> Int:
             if position + 2 > end:
                 return -1
             position += 18 + ((_short(data, position) >> 6) & 0x1F) * 4
-        elif kind == 0x88E5:  # MACsec (802.1AE), if nothing is encrypted; an identifier if a bit says so
-            if position >= end or data[position] & 0x0C:
+        elif kind == 0x88E5:  # MACsec (802.1AE) of version 0, if nothing is encrypted; an identifier if a bit says so
+            if position >= end or data[position] & 0x8C:
                 return -1
             position += 14 if data[position] & 0x20 else 6
         elif kind == 0xD28B:  # a time stamp of Arista's switches, of 8 or 6 bytes
@@ -239,7 +239,7 @@ def _from_frame_relay(data: Bytes, position: Int, end: Int) -> Int:
         return _from_ethertype(data, position, end)
     if data[position + 1] == 0xCC or data[position + 1] == 0x8E:
         return position + 2 if data[position + 1] == 0xCC else _six(data, position + 2, end)
-    if position + 8 <= end and data[position + 1] == 0 and data[position + 2] == 0x80:
+    if position + 8 <= end and _word(data, position + 1) == 0x00800000 and data[position + 5] == 0:
         return _from_ethertype(data, position + 6, end)
     return -1
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import union_categoricals
 
-from toolkit.capture.tshark import BETWEEN, FilterError, WiresharkError, find_tshark, plain_file, read_fields
+from toolkit.capture.tshark import BETWEEN, CUT, FilterError, WiresharkError, find_tshark, plain_file, read_fields
 from toolkit.columns import Columns
 from toolkit.errors import CaptureWarning
 from toolkit.trace import Trace
@@ -33,12 +33,30 @@ class Dissection:
         How many bytes the file has of each.
     fields
         The values of each field, one a frame, missing where the frame does not have it.
+    problems
+        Where tshark stopped reading before the end.
     """
 
     display_filter: str | None
     number: npt.NDArray[np.uint32]
     captured: npt.NDArray[np.int32]
     fields: dict[str, pd.Categorical]
+    problems: tuple[CaptureWarning, ...] = ()
+
+    def lost(self, trace: Trace) -> list[CaptureWarning]:
+        """Give what tshark says of packets that it did not come to, but for what reading them has said already."""
+        if trace.source.problems:  # which is a cut as well, or of the compressed file
+            known = [
+                problem for problem in self.problems if CUT in problem.found or str(problem) in trace.source.problems
+            ]
+        else:
+            known = []
+        note = "tshark stopped there: packets behind it are in no display filter and have no fields"
+        return [
+            CaptureWarning(problem.path, problem.expected, problem.found, note=note)
+            for problem in self.problems
+            if problem not in known
+        ]
 
     def narrow(self, trace: Trace) -> Trace:
         """Keep the packets of a whole capture whose frames were found, with the fields as columns.
@@ -107,10 +125,10 @@ def dissect(
     tshark = find_tshark()
     numbers, captured = [np.empty(0, np.uint32)], [np.empty(0, np.int32)]
     values: dict[str, list[pd.Categorical]] = {name: [pd.Categorical([])] for name in fields}
-    ignored: list[CaptureWarning] = []  # whoever reads the columns warns of a cut file
+    problems: list[CaptureWarning] = []
     asked = ("frame.number", "frame.cap_len", *fields)
-    with plain_file(path, ignored, max_decompressed) as plain:
-        for chunk in read_fields(tshark, plain, asked, ignored, display_filter=display_filter):
+    with plain_file(path, problems, max_decompressed) as plain:
+        for chunk in read_fields(tshark, plain, asked, problems, display_filter=display_filter):
             numbers.append(chunk.iloc[:, 0].to_numpy().astype(np.uint32))
             # none of what is numbered like a packet and is none
             captured.append(chunk.iloc[:, 1].mask(chunk.iloc[:, 1] == "", "-1").to_numpy().astype(np.int32))
@@ -119,7 +137,7 @@ def dissect(
                 texts = [text.replace(BETWEEN, ",") for text in unique]
                 values[name].append(pd.Categorical.from_codes(*_merged(codes, texts)))
     found = {name: union_categoricals(parts) for name, parts in values.items()}
-    return Dissection(display_filter, np.concatenate(numbers), np.concatenate(captured), found)
+    return Dissection(display_filter, np.concatenate(numbers), np.concatenate(captured), found, tuple(problems))
 
 
 # Protocols whose headers an anonymised capture still has, keywords of filters, and what of them is of the payload

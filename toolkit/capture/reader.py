@@ -153,6 +153,10 @@ def read(
         return trace
     if trace.source.payload_table or trace.source.zero_payloads:
         warn_of_zeros(trace.source.path, display_filter, names)
+    for problem in dissection.lost(trace):
+        if strict:
+            raise CaptureError(*problem.args)
+        warnings.warn(problem, stacklevel=2)
     return dissection.narrow(trace)
 
 

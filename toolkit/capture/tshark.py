@@ -34,7 +34,7 @@ BETWEEN = "\x1f"
 """Stands between the values of a field that a frame has several of."""
 
 _CHUNK = 16_384  # frames turned into columns at a time
-_CUT = "cut short in the middle of a packet"
+CUT = "cut short in the middle of a packet"
 _NOISE = ("Running as user",)  # said at each start, of no use to the reader
 _INSTALL = (
     "install it (Debian, Ubuntu: apt-get install tshark; macOS: brew install wireshark; Windows: "
@@ -163,7 +163,7 @@ def plain_file(
             raise FilterError(str(error).replace(plain, capture.path)) from error
         found = [CaptureWarning(capture.path, *problem.args[1:]) for problem in problems[before:]]
         # where the copy was cut, it is no news that a packet is
-        problems[before:] = [problem for problem in found if not (capture.missing and _CUT in problem.found)]
+        problems[before:] = [problem for problem in found if not (capture.missing and CUT in problem.found)]
 
 
 def read_fields(
