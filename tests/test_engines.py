@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import re
 import signal
 import stat
 import struct
@@ -194,7 +195,9 @@ def test_tshark_gives_the_same_columns_of_the_shared_captures(shared: Path, fold
     for path in paths:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", toolkit.CaptureWarning)
-            differ = column_differences(toolkit.read(path), toolkit.read(path, engine="tshark"))
+            native, other = toolkit.read(path), toolkit.read(path, engine="tshark")
+        assert native.column("number").tolist() == other.column("number").tolist()
+        differ = column_differences(native, other)
         found[path.name] = set(differ) - allowed.get(path.name, set())
     assert {name: columns for name, columns in found.items() if columns} == {}
 
@@ -207,8 +210,39 @@ def test_pyshark_gives_the_same_columns_of_the_shared_captures(shared: Path) -> 
     found = {}
     for path in paths:
         if not path.name.startswith("fuzz"):
-            found[path.name] = column_differences(toolkit.read(path), toolkit.read(path, engine="pyshark"))
+            native, other = toolkit.read(path), toolkit.read(path, engine="pyshark")
+            assert native.column("number").tolist() == other.column("number").tolist()
+            found[path.name] = column_differences(native, other)
     assert {name: columns for name, columns in found.items() if columns} == {}
+
+
+@pytest.mark.parametrize("end", ["whole", "cut"])
+def test_where_tshark_stops_is_said(end: str, tmp_path: Path) -> None:
+    """It stops at a custom block that is too short, which hides nothing from the native reader."""
+    tshark()
+    packets = [
+        writer.enhanced_packet(Frame(writer.link("ethernet", sent_tcp(b"abc", seq=n).packet), START)) for n in range(20)
+    ]
+    path = tmp_path / "stops.pcapng"
+    data = writer.section_header() + writer.interface(1) + b"".join(packets[:10])
+    data += writer.block(0xBAD, b"") + b"".join(packets[10:])
+    path.write_bytes(data if end == "whole" else data[:-5])
+    said = (
+        "found a file that appears to be damaged .*; tshark stopped there: packets behind it are in no display filter"
+    )
+    for options in ({"display_filter": "tcp"}, {"fields": "ip.ttl"}):
+        with pytest.warns(toolkit.CaptureWarning) as caught:
+            trace = toolkit.read(path, **options)  # type: ignore[call-overload]
+        messages = [str(one.message) for one in caught]
+        assert re.search(said, messages[-1])
+        assert len(messages) == (1 if end == "whole" else 2)
+        assert len(trace) == (10 if "display_filter" in options else 20 - (end == "cut"))
+        with pytest.raises(toolkit.CaptureError, match=said if end == "whole" else "the last .* bytes"):
+            toolkit.read(path, **options, strict=True)  # type: ignore[call-overload]
+    path.write_bytes(data.replace(writer.block(0xBAD, b""), b"")[:-5])  # cut, and nothing else: said once
+    with pytest.warns(toolkit.CaptureWarning) as caught:
+        assert len(toolkit.read(path, display_filter="tcp")) == 19
+    assert len(caught) == 1
 
 
 @pytest.mark.parametrize("engine", WIRESHARK)

@@ -344,3 +344,27 @@ def test_wireshark_reads_zeros(display_filter: str | None, fields: Any, said: st
     expected += f"anonymised; what Wireshark says of {said} is of these zeros"
     assert messages == ([expected] if said else [])
     assert all(one.filename == __file__ for one in caught)
+
+
+@pytest.mark.parametrize("engine", ["tshark", "pyshark"])
+def test_other_engines_take_it_where_they_see_another_length(engine: Any, tmp_path: Path) -> None:
+    """An IPv6 length of 0, a UDP length of more than there is room for."""
+    tshark()
+    good = [writer.link("ethernet", sent_tcp(bytes(range(n)), seq=n).packet) for n in range(1, 50)]
+    offload = writer.ipv6(*ENDS[6], 6, writer.tcp(1, 2, bytes(range(200))), payload_length=0)
+    long = bytearray(writer.ipv4(*ENDS[4], 17, writer.udp(1, 2, bytes(range(90)))))
+    long[24:26] = (5_000).to_bytes(2, "big")
+    made = [
+        Frame(data, START + i)
+        for i, data in enumerate([*good, *(writer.link(1, bytes(each)) for each in (offload, long))])
+    ]
+    trace = read(writer.pcap(made, resolution="ns"))
+    path = toolkit.write_anonymised(trace, tmp_path / "public.pcap", key=KEY)
+    other = toolkit.read(path, engine=engine)
+    assert other.source.payload_table == table_path(path).name
+    assert toolkit.payload_entropy(other).tolist() == toolkit.payload_entropy(trace).tolist()
+    table = pd.read_parquet(table_path(path))
+    table["payload_length"] = table["payload_length"] + 1
+    table.astype({"payload_length": "int32"}).to_parquet(table_path(path))
+    with pytest.warns(CaptureWarning, match="another time or payload length in row 0"):
+        toolkit.read(path)
