@@ -31,7 +31,7 @@ class Choices:
     label
         The capture looked at.
     compared
-        Labels of the captures in comparisons, `label` among them.
+        Labels of the captures in comparisons, `label` always with them.
     clients
         Addresses or networks of the clients.
     targets
