@@ -833,7 +833,7 @@ def test_a_large_trace_shows_progress_and_can_be_cancelled(explorer: Explorer, m
 
 def test_a_choice_that_there_is_not_is_refused() -> None:
     state = State(["a"])
-    with pytest.raises(t.TraitError, match=r"no choice 'bandwith': there are label, .*bandwidth"):
-        state.bandwith = 50
+    with pytest.raises(t.TraitError, match=r"no choice 'window': there are label, .*bandwidth"):
+        state.window = 50
     state.bandwidth = 50
     assert state.bandwidth == 50
