@@ -1,6 +1,7 @@
 """How far the reader and tshark agree on any captures, frame by frame: a report, and what the tests compare with.
 
     python tests/agreement.py FOLDER_OR_CAPTURE ...
+    python tests/agreement.py --editcap "-s 54" FOLDER_OR_CAPTURE ...    # each one changed so before
 
 reads every capture below the folders with the native reader and with tshark, and compares the columns with its fields.
 What differs is counted by its reason; what has none is listed, and makes the exit status 1. Without a folder it reads
@@ -245,7 +246,7 @@ class Agreement:
         unknown = trace.source.unknown_link  # how many are left
         found: set[tuple[int, str]] = set()
         for (frame, column), values in differences(trace, rows).items():
-            why = reason(column, values, rows[frame - 1], unknown > 0)
+            why = reason(column, values, rows[frame - 1], unknown > 0) if frame <= len(rows) else ""
             unknown -= why == UNKNOWN
             found.add((frame, why))
             if not why:
@@ -273,10 +274,12 @@ def captures(places: Iterable[Path]) -> Iterator[Path]:
             yield place
 
 
-def edited(path: Path, options: str, copy: Path) -> Path:
-    """Change a capture by editcap; what that cannot read is left out, and so is an empty copy."""
-    subprocess.run(["editcap", *shlex.split(options), str(path), str(copy)], capture_output=True, check=False)
-    return copy
+def edited(path: Path, options: str, folder: str) -> Path:
+    """Change a capture by editcap: a copy of the same name, or the capture as it is if editcap cannot write it."""
+    copy = Path(folder, path.name)
+    copy.unlink(missing_ok=True)
+    done = subprocess.run(["editcap", *shlex.split(options), str(path), str(copy)], capture_output=True, check=False)
+    return copy if done.returncode == 0 else path
 
 
 def main() -> int:
@@ -290,7 +293,7 @@ def main() -> int:
     agreement = Agreement()
     with tempfile.TemporaryDirectory() as folder:
         for path in captures(given.captures):
-            agreement.compare(path if given.editcap is None else edited(path, given.editcap, Path(folder, path.name)))
+            agreement.compare(path if given.editcap is None else edited(path, given.editcap, folder))
     sys.stdout.write(f"{agreement}\n")
     return int(bool(agreement.open) or agreement.captures == 0)
 
