@@ -65,6 +65,13 @@ def by_tshark(path: Path) -> list[dict[str, list[str]]]:
 def outermost(row: dict[str, list[str]]) -> tuple[str, str]:
     """Name of the outermost IP layer ("" if there is none), and of the layer that it carries."""
     layers = [layer for layer in row["frame.protocols"][0].split(":") if not layer.startswith("ipv6.")]
+    before, _, behind = row["frame.protocols"][0].partition(":mpls")
+    outer = behind and not {"ip", "ipv6"} & set(before.split(":"))
+    for ip in ("ip", "ipv6") if outer else ():  # tshark 4.4 does not list it behind MPLS, but shows its fields
+        if len([value for value in row[f"{ip}.src"] if value]) > layers.count(ip):
+            names = layers[len(before.split(":")) :]
+            inside = [name for name in names if name != "mpls" and not (ip == "ipv6" and name == "ah")]
+            return ip, inside[0] if inside else ""
     for i, layer in enumerate(layers):
         # an IPv6 packet behind the EtherType of IPv4 is shown as both
         if layer == "ipv6" or (layer == "ip" and row["ip.src"][0]):
@@ -72,8 +79,6 @@ def outermost(row: dict[str, list[str]]) -> tuple[str, str]:
             return layer, inside[0] if inside else ""
         if layer == "ip" and "ipv6" not in layers:
             return layer, ""
-    if row["ip.src"][0] and "ip" not in layers:  # tshark 4.4 does not list it behind MPLS, but shows its fields
-        return "ip", next((layer for layer in layers if layer in PROTOCOL), "")
     return "", ""
 
 

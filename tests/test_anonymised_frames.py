@@ -169,6 +169,7 @@ def test_frames_do_not_touch_each_other() -> None:
 # For others
 
 
+MACSEC = b"\x88\xe5"
 AF_INET6 = (b"\x0a\0\0\0", b"\0\0\0\x0a")  # of Linux, on BSD loopback
 CHECKS = [word for layer in ("ip", "tcp", "udp") for word in ("-o", f"{layer}.check_checksum:TRUE")]
 
@@ -210,6 +211,8 @@ def test_tshark_finds_every_checksum_right(tmp_path: Path, keep: bool) -> None:
     rows = shown(path, fields, *CHECKS, "-o", "ip.defragment:FALSE", "-o", "ipv6.defragment:FALSE")
     again = toolkit.read(path)
     for row, values in enumerate(rows):
+        if frame_of(again, row)[12:14] == MACSEC and again.column("link_type")[row] == 1:
+            continue  # tshark 4.4 takes the last 16 bytes for a check of integrity, also where a frame is cut
         statuses, ends = dict(zip(status, values, strict=False)), values[len(status) :]
         assert "0" not in statuses.values(), row
         if not any(ends):  # not known to tshark: pppd's direction, big-endian netfilter logs, AF_INET6 of Linux

@@ -257,9 +257,13 @@ def _llc_ip(packet: bytes) -> bytes:
     return struct.pack(">H", 3 + len(packet)) + b"\x06\x06\x03" + packet
 
 
-def _inside(packet: bytes, *, before: str, addresses: bool = False) -> bytes:
+ICV = b"\x77" * 16
+"""What MACsec puts behind a frame, to check its integrity."""
+
+
+def _inside(packet: bytes, *, before: str, addresses: bool = False, after: bytes = b"") -> bytes:
     """EtherType and header of a tag, given in hexadecimal, and the frame inside, with its addresses or without."""
-    return bytes.fromhex(before) + (MACS if addresses else b"") + _ethertype(packet)
+    return bytes.fromhex(before) + (MACS if addresses else b"") + _ethertype(packet) + after
 
 
 def _wlan(packet: bytes, *, direction: int = 1, quality: bool = False, pad: bytes = b"", before: bytes = b"") -> bytes:
@@ -349,8 +353,11 @@ LINKS: dict[str, tuple[int, Wrapper]] = {
         bind(_ethernet, inside=bind(_inside, before="22f3 0040 0001 0002 00000001", addresses=True)),
     ),
     "ethernet llc": (1, bind(_ethernet, inside=_llc_ip)),
-    "ethernet macsec": (1, bind(_ethernet, inside=bind(_inside, before="88e5 0000 00000001"))),
-    "ethernet macsec sci": (1, bind(_ethernet, inside=bind(_inside, before="88e5 2200 00000001 02000000000a0001"))),
+    "ethernet macsec": (1, bind(_ethernet, inside=bind(_inside, before="88e5 0000 00000001", after=ICV))),
+    "ethernet macsec sci": (
+        1,
+        bind(_ethernet, inside=bind(_inside, before="88e5 2200 00000001 02000000000a0001", after=ICV)),
+    ),
     "ethernet arista 64": (1, bind(_ethernet, inside=bind(_inside, before="d28b 0001 0010 5ceeed57 384f59c8"))),
     "ethernet arista 48": (1, bind(_ethernet, inside=bind(_inside, before="d28b 0001 0120 ed57 384f59c8"))),
     "ethernet nsh": (1, bind(_ethernet, inside=_nsh)),

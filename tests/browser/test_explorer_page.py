@@ -123,7 +123,7 @@ def look_at_tabs(page: Any, expect: Any, name: str) -> None:
     expect(status(page)).to_contain_text("page 2 of 29")
     shot(page, f"{name}-packets")
     tab(page, "Health")
-    expect(rows).to_have_count(15)
+    expect(rows).to_have_count(16)
     shot(page, f"{name}-health")
 
 
