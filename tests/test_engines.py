@@ -25,7 +25,7 @@ import pandas as pd
 import pyshark
 import pytest
 import writer
-from capturing import START, sent_tcp, sent_udp
+from capturing import ENDS, START, sent, sent_tcp, sent_udp
 from click.testing import CliRunner
 from nbclient import NotebookClient
 from wiresharking import children, column_differences, frames_shown, tshark
@@ -95,7 +95,15 @@ def test_every_kind_of_packet_and_link(engine: Any, tmp_path: Path) -> None:
             sent_udp(b"y" * 9, ports=(1, 2), ends=ends, fragment=1_480, ident=77).packet,
             sent_udp(b"", ports=(40_000, 9), ends=ends, checksum="partial").packet,
         ]
-    for name in ("ethernet padded", "ethernet 88a8 8100", "ethernet pppoe", "802.11 radiotap", "sll2", "raw 101"):
+    inner = [sent_tcp(b"x", ports=(50_000, 443), ends=ends).packet for ends in (ENDS[4], ENDS[6])]
+    made += [
+        sent(inside, (4, 41)[inside[0] >> 4 == 6], ends=ends).packet for ends in (ENDS[4], ENDS[6]) for inside in inner
+    ]
+    made.append(sent_udp(b"\0\x01\x01\x40" + inner[0], ports=(50_000, 6_635)).packet)  # MPLS
+    for name in (
+        *("ethernet padded", "ethernet 88a8 8100", "ethernet pppoe", "802.11 radiotap", "sll2", "raw 101"),
+        *("ethernet mpls", "ethernet mpls mpls", "ethernet 8100 mpls", "ethernet nsh", "frame relay cisco"),
+    ):
         path = tmp_path / f"{name}.pcap"
         frames = [Frame(writer.link(name, packet), START + i) for i, packet in enumerate(made)]
         path.write_bytes(writer.pcap(frames, linktype=writer.LINKS[name][0], resolution="ns"))

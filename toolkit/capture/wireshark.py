@@ -281,24 +281,33 @@ def _layers(texts: dict[str, Texts]) -> Ints:
     """Find the outermost IP layer of each frame: version, protocol, transport (0 for none), marks, fragment headers."""
     keys = texts["frame.protocols"]
     for name in _KEYS:
-        keys = keys + "\t" + (np.where(texts[name] == "", "", "yes") if name.endswith(".dst") else texts[name])
+        # of the destinations only how many there are
+        keys = keys + "\t" + (_each(texts[name], _count).astype(str) if name.endswith(".dst") else texts[name])
     codes, unique = pd.factorize(keys)
     return np.array([_outermost(*key.split("\t")) for key in unique], np.int64).reshape(-1, 5)[codes]
 
 
-def _outermost(listed: str, dst4: str, dst6: str, *rest: str) -> tuple[int, int, int, int, int]:
+def _count(text: str) -> int:
+    """Count the values of a field."""
+    return text.count(BETWEEN) + 1 if text else 0
+
+
+def _outermost(listed: str, packets4: str, packets6: str, *rest: str) -> tuple[int, int, int, int, int]:
     fields = dict(zip(_KEYS[2:], rest, strict=True))
     layers = [layer for layer in listed.split(":") if not layer.startswith("ipv6.")]
+    shown = {"ip": int(packets4), "ipv6": int(packets6)}
     # an IPv6 packet behind the EtherType of IPv4 is shown as both
-    place = next((i for i, name in enumerate(layers) if name == "ipv6" or (name == "ip" and dst4)), -1)
-    if place < 0 and not dst4:
+    place = next((i for i, name in enumerate(layers) if name == "ipv6" or (name == "ip" and shown["ip"])), -1)
+    outer = layers[place] if place >= 0 else ""
+    if "mpls" in layers[: place if place >= 0 else None]:  # behind which tshark 4.4 does not list it
+        unlisted = [name for name in shown if shown[name] > layers.count(name)]
+        if unlisted:
+            outer, place = unlisted[0], layers.index("mpls")
+            while layers[place + 1 : place + 2] == ["mpls"]:
+                place += 1
+    if not outer or not shown[outer]:
         return 0, 0, 0, 0, 0
-    if place < 0:  # behind MPLS tshark 4.4 does not list it
-        version, rest_of = 4, [layer for layer in layers if layer in _TRANSPORTS]
-    else:
-        version, rest_of = 6 if layers[place] == "ipv6" else 4, layers[place + 1 :]
-    if version == 6 and not dst6:
-        return 0, 0, 0, 0, 0
+    version, rest_of = 6 if outer == "ipv6" else 4, layers[place + 1 :]
     if version == 6:
         protocol, marks, fragments = _behind_extensions(fields)
         rest_of = [layer for layer in rest_of if layer != "ah"]
