@@ -340,9 +340,14 @@ def test_wireshark_reads_zeros(display_filter: str | None, fields: Any, said: st
         toolkit.read(written, display_filter=display_filter, fields=fields)
         toolkit.read(toolkit.example("https").path, display_filter=display_filter, fields=fields)
     messages = [str(one.message) for one in caught]
-    expected = f"{written}: expected payload for Wireshark to look into, found nothing but zeros: the capture was "
-    expected += f"anonymised; what Wireshark says of {said} is of these zeros"
+    expected = f"{written}: expected payload for Wireshark to look into, found zeros, of which "
+    expected += f"{table_path(written).name} says what they were; what Wireshark says of {said} is of these zeros"
     assert messages == ([expected] if said else [])
+    if said:
+        table_path(written).unlink()
+        with pytest.warns(CaptureWarning) as both:
+            toolkit.read(written, display_filter=display_filter, fields=fields)
+        assert "found nothing but zeros; what Wireshark says" in str(both[1].message)
     assert all(one.filename == __file__ for one in caught)
 
 

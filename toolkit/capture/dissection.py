@@ -16,6 +16,7 @@ from pandas.api.types import union_categoricals
 from toolkit.capture.tshark import BETWEEN, CUT, FilterError, WiresharkError, find_tshark, plain_file, read_fields
 from toolkit.columns import Columns
 from toolkit.errors import CaptureWarning
+from toolkit.source import Source
 from toolkit.trace import Trace
 
 
@@ -45,12 +46,8 @@ class Dissection:
 
     def lost(self, trace: Trace) -> list[CaptureWarning]:
         """Give what tshark says of packets that it did not come to, but for what reading them has said already."""
-        if trace.source.problems:  # which is a cut as well, or of the compressed file
-            known = [
-                problem for problem in self.problems if CUT in problem.found or str(problem) in trace.source.problems
-            ]
-        else:
-            known = []
+        said = trace.source.problems
+        known = [problem for problem in self.problems if str(problem) in said or (said and CUT in problem.found)]
         note = "tshark stopped there: packets behind it are in no display filter and have no fields"
         return [
             CaptureWarning(problem.path, problem.expected, problem.found, note=note)
@@ -146,7 +143,7 @@ _WORDS = "and or not xor in eq ne gt lt ge le any all contains matches bitwise_a
 _PAYLOAD = re.compile(r"(tcp|udp)\.(payload|segment|reassembled|segments?)")
 
 
-def warn_of_zeros(path: str, display_filter: str | None, fields: tuple[str, ...]) -> None:
+def warn_of_zeros(source: Source, display_filter: str | None, fields: tuple[str, ...]) -> None:
     """Warn if a filter or fields ask for what is in the payload, where that became zeros."""
     words = re.sub(r"\"(\\.|[^\"])*\"|'[^']*'", "", display_filter or "")
     asked = [*re.findall(r"(?<![\w.:-])[a-zA-Z_][\w-]*(?:\.[\w-]+)*(?![\w.:-])", words), *fields]
@@ -154,8 +151,9 @@ def warn_of_zeros(path: str, display_filter: str | None, fields: tuple[str, ...]
     inside = [name for name in inside if not _HEADERS.match(name) or _PAYLOAD.match(name)]
     if inside:
         note = f"what Wireshark says of {', '.join(dict.fromkeys(inside))} is of these zeros"
-        found = "nothing but zeros: the capture was anonymised"
-        warnings.warn(CaptureWarning(path, "payload for Wireshark to look into", found, note=note), stacklevel=3)
+        table = source.payload_table
+        found = f"zeros, of which {table} says what they were" if table else "nothing but zeros"
+        warnings.warn(CaptureWarning(source.path, "payload for Wireshark to look into", found, note=note), stacklevel=3)
 
 
 def _merged(codes: npt.NDArray[np.intp], texts: list[str]) -> tuple[npt.NDArray[np.intp], pd.Index]:

@@ -152,7 +152,7 @@ def read(
     if dissection is None:
         return trace
     if trace.source.payload_table or trace.source.zero_payloads:
-        warn_of_zeros(trace.source.path, display_filter, names)
+        warn_of_zeros(trace.source, display_filter, names)
     for problem in dissection.lost(trace):
         if strict:
             raise CaptureError(*problem.args)
